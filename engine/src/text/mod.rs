@@ -1,0 +1,9 @@
+//! Source files, spans, and diagnostics that point into them.
+
+mod diagnostic;
+mod source;
+mod suggest;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Label, Severity};
+pub use source::{LineColumn, SourceFile, Span};
+pub use suggest::did_you_mean;

@@ -1,0 +1,1 @@
+//! Where steps happen: the code behind a target.
