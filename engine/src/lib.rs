@@ -3,6 +3,9 @@
 //! No PostgreSQL, Kubernetes, terminal or environment variables in here: settings arrive as
 //! arguments, and what happens leaves as events.
 
+pub mod digest;
 pub mod document;
+pub mod duration;
+pub mod kind;
 pub mod text;
 pub mod yaml;

@@ -5,5 +5,5 @@ mod source;
 mod suggest;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Label, Severity};
-pub use source::{LineColumn, SourceFile, Span};
+pub use source::{LineColumn, MAX_FILE_BYTES, SourceFile, Span};
 pub use suggest::did_you_mean;

@@ -1,0 +1,238 @@
+//! What a step may use: [`Look`] to read, [`Hands`] to act.
+
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::{Secret, SecretError, SecretRef, SecretSource, StepError};
+
+/// What is on record of a step with this meaning on this target.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Past {
+    /// It was never tried, or it was taken back.
+    Never,
+    /// Its last attempt succeeded.
+    Succeeded {
+        /// The run, or the evidence file.
+        record: String,
+        /// What the attempt gave.
+        outputs: BTreeMap<String, Value>,
+    },
+    /// Its last attempt ended by itself without success.
+    Failed,
+    /// Its last attempt was interrupted or timed out: what it did is not known.
+    Interrupted(String),
+    /// The workplan says `done`, but no evidence of this target and meaning is to be had.
+    Claimed,
+}
+
+/// The environment that children start from: the engine's own, less all variables that any
+/// secret of the plan names.
+#[derive(Debug, Clone, Default)]
+pub struct BaseEnv(pub Vec<(OsString, OsString)>);
+
+/// A script and the shell that reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShellScript {
+    /// `sh` (`sh -e -c`) or `bash` (`bash -eo pipefail -c`).
+    pub shell: String,
+    /// The text.
+    pub text: String,
+}
+
+/// A child to run.
+#[derive(Debug, Clone)]
+pub struct CommandSpec {
+    /// The program and its arguments.
+    pub argv: Vec<OsString>,
+    /// Working folder.
+    pub cwd: PathBuf,
+    /// Variables on top of the base environment.
+    pub env: Vec<(String, String)>,
+    /// Variables with secret values; they are redacted wherever the child repeats them.
+    pub secret_env: Vec<(String, Secret)>,
+    /// What it reads; nothing where it is `None`.
+    pub stdin: Option<Secret>,
+    /// Its deadline.
+    pub timeout: Duration,
+    /// Whether its standard output is wanted as bytes (at most 1 MiB).
+    pub capture: bool,
+}
+
+impl CommandSpec {
+    /// A shell script in a folder.
+    #[must_use]
+    pub fn shell(script: &ShellScript, cwd: &Path, timeout: Duration) -> Self {
+        let flags: &[&str] = if script.shell == "bash" {
+            &["bash", "-eo", "pipefail", "-c"]
+        } else {
+            &["sh", "-e", "-c"]
+        };
+        let argv = flags.iter().map(OsString::from).chain([OsString::from(&script.text)]).collect();
+        Self {
+            argv,
+            cwd: cwd.to_path_buf(),
+            env: Vec::new(),
+            secret_env: Vec::new(),
+            stdin: None,
+            timeout,
+            capture: false,
+        }
+    }
+}
+
+/// How a child ended.
+#[derive(Debug, Clone)]
+pub struct CommandOutcome {
+    /// Its exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// It was ended at its deadline.
+    pub timed_out: bool,
+    /// It was ended because the run was cancelled.
+    pub cancelled: bool,
+    /// Its standard output, where it was wanted. Not redacted.
+    pub stdout: Vec<u8>,
+    /// The end of what it said, redacted.
+    pub tail: Vec<String>,
+    /// The file with all it said.
+    pub log: Option<PathBuf>,
+    /// What it left running and was ended, and what could not be ended.
+    pub notes: Vec<String>,
+}
+
+/// Starts children so that nothing outlives the engine.
+#[async_trait]
+pub trait Launcher: Send + Sync {
+    /// Runs a child to its end. `log` is where its output goes; `None` keeps only the tail.
+    ///
+    /// # Errors
+    /// When it could not be started, or the supervisor was lost.
+    async fn run(
+        &self,
+        spec: CommandSpec,
+        identity: &str,
+        log: Option<PathBuf>,
+        cancel: CancellationToken,
+    ) -> Result<CommandOutcome, StepError>;
+}
+
+/// Reading only: what `observe`, `preview`, `prepare` and `verify` get.
+#[derive(Clone)]
+pub struct Look {
+    /// The step's full name.
+    pub step: Arc<str>,
+    /// The workplan's folder: relative paths and scripts start here.
+    pub base: Arc<Path>,
+    /// What is on record.
+    pub past: Past,
+    /// A dry-run: only checks that are declared read-only may be asked.
+    pub dry_run: bool,
+    /// The step's own deadline, where it gave one.
+    pub timeout: Option<Duration>,
+    /// Who this attempt is: `workplan:<run>:<step>:<attempt>`.
+    pub identity: Arc<str>,
+    /// The outputs of this run so far are resolved into the parameters; secrets are here.
+    pub(crate) secrets: Arc<dyn SecretSource>,
+    pub(crate) launcher: Arc<dyn Launcher>,
+    pub(crate) cancel: CancellationToken,
+}
+
+impl Look {
+    /// Builds a handle; the engine and tests of kinds do.
+    #[must_use]
+    pub fn new(
+        step: &str,
+        base: &Path,
+        secrets: Arc<dyn SecretSource>,
+        launcher: Arc<dyn Launcher>,
+    ) -> Self {
+        Self {
+            step: step.into(),
+            base: base.into(),
+            past: Past::Never,
+            dry_run: false,
+            timeout: None,
+            identity: format!("workplan:-:{step}:0").into(),
+            secrets,
+            launcher,
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    /// Resolves a path of the workplan.
+    #[must_use]
+    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.base.join(path)
+    }
+
+    /// Runs a command that its author declared to change nothing. Its output is not logged.
+    ///
+    /// # Errors
+    /// When it could not be started.
+    pub async fn check(&self, spec: CommandSpec) -> Result<CommandOutcome, StepError> {
+        self.launcher.run(spec, &self.identity, None, self.cancel.clone()).await
+    }
+
+    /// A secret's value.
+    ///
+    /// # Errors
+    /// When it is not to be had.
+    pub fn secret(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+        self.secrets.resolve(reference)
+    }
+
+    /// When the run is cancelled or the attempt's deadline has come.
+    #[must_use]
+    pub fn cancel(&self) -> &CancellationToken {
+        &self.cancel
+    }
+}
+
+/// Acting: what `apply`, `repair` and `undo` get. Everything that [`Look`] can, too.
+#[derive(Clone)]
+pub struct Hands {
+    look: Look,
+    log: Option<PathBuf>,
+}
+
+impl Hands {
+    /// Turns a look into hands; the engine does, after the intent is committed.
+    #[must_use]
+    pub fn new(look: Look, log: Option<PathBuf>) -> Self {
+        Self { look, log }
+    }
+
+    /// The file that takes this attempt's output.
+    #[must_use]
+    pub fn log(&self) -> Option<&Path> {
+        self.log.as_deref()
+    }
+
+    /// Runs a command that changes the world; its output goes to the attempt's log.
+    ///
+    /// # Errors
+    /// When it could not be started.
+    pub async fn run(&self, spec: CommandSpec) -> Result<CommandOutcome, StepError> {
+        self.look
+            .launcher
+            .run(spec, &self.look.identity, self.log.clone(), self.look.cancel.clone())
+            .await
+    }
+}
+
+impl Deref for Hands {
+    type Target = Look;
+
+    fn deref(&self) -> &Look {
+        &self.look
+    }
+}

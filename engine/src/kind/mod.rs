@@ -1,0 +1,24 @@
+//! The contract between the engine and a kind of step.
+//!
+//! Each question is a function of its own, so that the read-only half cannot write: observing and
+//! previewing get a [`Look`], acting gets [`Hands`].
+
+mod contract;
+mod error;
+mod fact;
+mod handle;
+mod observation;
+mod param;
+mod registry;
+mod secret;
+mod with;
+
+pub use contract::{Applied, Change, Class, Kind, Prepared, Resources, Step, UndoPlan, Wait};
+pub use error::{ErrorCause, StepError};
+pub use fact::{Binding, Fact, Facts};
+pub use handle::{BaseEnv, CommandOutcome, CommandSpec, Hands, Launcher, Look, Past, ShellScript};
+pub use observation::{Observation, Seen};
+pub use param::{OutputType, ParamProblem, ParamSpec, ParamType};
+pub use registry::Registry;
+pub use secret::{Secret, SecretError, SecretRef, SecretSource};
+pub use with::With;

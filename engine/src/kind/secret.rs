@@ -1,0 +1,123 @@
+//! Secrets are references until the one child that needs them starts.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Where a secret's value is to be had.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SecretRef {
+    /// `env:NAME`: an environment variable of the engine's own process.
+    Env(String),
+    /// `file:PATH`: the file's content without its last line end.
+    File(PathBuf),
+    /// `sops:FILE#/path/to/key`: one value of a SOPS file.
+    Sops {
+        /// The file.
+        file: PathBuf,
+        /// Slash-separated path to the value.
+        path: String,
+    },
+    /// `kube:NAMESPACE/SECRET/KEY`.
+    Kube {
+        /// The namespace.
+        namespace: String,
+        /// The Secret's name.
+        name: String,
+        /// The key in it.
+        key: String,
+    },
+}
+
+impl SecretRef {
+    /// Reads a reference.
+    ///
+    /// # Errors
+    /// A sentence that says what a reference looks like. It never repeats the text: what does not
+    /// look like a reference may be the secret itself.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const SHAPE: &str = "a secret is named, not written: `env:NAME`, `file:PATH`, \
+                             `sops:FILE#/path/to/key` or `kube:NAMESPACE/SECRET/KEY`";
+        let (scheme, rest) = text.split_once(':').ok_or(SHAPE)?;
+        match scheme {
+            "env" if is_variable(rest) => Ok(Self::Env(rest.to_owned())),
+            "env" => Err("`env:` takes the name of an environment variable"),
+            "file" if !rest.is_empty() => Ok(Self::File(PathBuf::from(rest))),
+            "sops" => match rest.split_once("#/") {
+                Some((file, path)) if !file.is_empty() && !path.is_empty() => {
+                    Ok(Self::Sops { file: PathBuf::from(file), path: path.to_owned() })
+                }
+                _ => Err("`sops:` takes a file and a path in it: `sops:FILE#/path/to/key`"),
+            },
+            "kube" => match rest.splitn(3, '/').collect::<Vec<_>>()[..] {
+                [namespace, name, key] if ![namespace, name, key].contains(&"") => Ok(Self::Kube {
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                    key: key.to_owned(),
+                }),
+                _ => Err("`kube:` takes three parts: `kube:NAMESPACE/SECRET/KEY`"),
+            },
+            _ => Err(SHAPE),
+        }
+    }
+}
+
+impl fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "env:{name}"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Sops { file, path } => write!(f, "sops:{}#/{path}", file.display()),
+            Self::Kube { namespace, name, key } => write!(f, "kube:{namespace}/{name}/{key}"),
+        }
+    }
+}
+
+/// Whether a text can be the name of an environment variable.
+fn is_variable(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// A secret's value. No `Display`; its `Debug` says nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// Wraps a value.
+    #[must_use]
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The value, for the one place that hands it to a child.
+    #[must_use]
+    pub fn reveal(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Why a secret could not be had. Never holds the value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the secret `{reference}` is not to be had: {why}")]
+pub struct SecretError {
+    /// The reference.
+    pub reference: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Where values come from; the command line knows the environment, platforms know Secrets.
+pub trait SecretSource: Send + Sync {
+    /// The value of a reference.
+    ///
+    /// # Errors
+    /// When it is missing or may not be read.
+    fn resolve(&self, reference: &SecretRef) -> Result<Secret, SecretError>;
+}
