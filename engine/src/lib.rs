@@ -7,5 +7,8 @@ pub mod digest;
 pub mod document;
 pub mod duration;
 pub mod kind;
+pub mod plan;
+pub mod process;
+pub mod run;
 pub mod text;
 pub mod yaml;

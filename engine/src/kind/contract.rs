@@ -205,6 +205,13 @@ pub trait Step: Send + Sync {
         ))
     }
 
+    /// Whether there is something to take back: `Done` where the world is as the step left it,
+    /// `Absent` where it is as it was before, `Unknown` where it is neither.
+    async fn look_back(&self, look: &Look, prepared: &Prepared) -> Observation {
+        let _ = prepared;
+        self.observe(look).await
+    }
+
     /// Takes it back. Idempotent. The engine has just seen that the world is as the step left it.
     ///
     /// # Errors

@@ -1,0 +1,141 @@
+//! The dependency graph: order, cycles as a chain, reachability.
+
+use petgraph::algo::{tarjan_scc, toposort};
+use petgraph::graph::{DiGraph, NodeIndex};
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::StepIx;
+
+/// Steps and their order; an edge goes from a step to one that needs it.
+#[derive(Debug, Clone)]
+pub struct Graph {
+    graph: DiGraph<(), ()>,
+}
+
+impl Graph {
+    /// The graph of `needs[step]`.
+    #[must_use]
+    pub fn new(needs: &[Vec<StepIx>]) -> Self {
+        let edges = needs.iter().map(Vec::len).sum();
+        let mut graph = DiGraph::with_capacity(needs.len(), edges);
+        for _ in needs {
+            graph.add_node(());
+        }
+        for (step, list) in needs.iter().enumerate() {
+            for need in list {
+                graph.add_edge(NodeIndex::new(*need), NodeIndex::new(step), ());
+            }
+        }
+        Self { graph }
+    }
+
+    /// An order in which each step comes after all that it needs; ties in the order of the file.
+    ///
+    /// # Errors
+    /// A cycle as a chain of steps, the first repeated at the end: each needs the next.
+    pub fn order(&self) -> Result<Vec<StepIx>, Vec<StepIx>> {
+        if toposort(&self.graph, None).is_err() {
+            return Err(self.cycle());
+        }
+        // petgraph's order is right but not the file's; people expect the file's where it may be.
+        let mut missing: Vec<usize> = self
+            .graph
+            .node_indices()
+            .map(|n| self.graph.neighbors_directed(n, petgraph::Incoming).count())
+            .collect();
+        let mut ready: std::collections::BTreeSet<usize> =
+            missing.iter().enumerate().filter(|(_, m)| **m == 0).map(|(i, _)| i).collect();
+        let mut order = Vec::with_capacity(missing.len());
+        while let Some(step) = ready.pop_first() {
+            order.push(step);
+            for next in self.graph.neighbors(NodeIndex::new(step)) {
+                missing[next.index()] -= 1;
+                if missing[next.index()] == 0 {
+                    ready.insert(next.index());
+                }
+            }
+        }
+        Ok(order)
+    }
+
+    /// A shortest cycle of one strongly connected component.
+    fn cycle(&self) -> Vec<StepIx> {
+        let component = tarjan_scc(&self.graph)
+            .into_iter()
+            .find(|c| c.len() > 1 || c.first().is_some_and(|n| self.graph.contains_edge(*n, *n)));
+        let Some(component) = component else { return Vec::new() };
+        let inside: HashSet<NodeIndex> = component.iter().copied().collect();
+        let start = component.iter().copied().min().unwrap_or_default();
+        // Breadth first along "needs" until the start comes up again.
+        let mut from: HashMap<NodeIndex, NodeIndex> = HashMap::new();
+        let mut queue = VecDeque::from([start]);
+        while let Some(node) = queue.pop_front() {
+            let mut needs: Vec<NodeIndex> = self
+                .graph
+                .neighbors_directed(node, petgraph::Incoming)
+                .filter(|n| inside.contains(n))
+                .collect();
+            needs.sort();
+            for need in needs {
+                if need == start {
+                    let mut chain = vec![start.index()];
+                    let mut at = node;
+                    while at != start {
+                        chain.push(at.index());
+                        at = from[&at];
+                    }
+                    chain.push(start.index());
+                    chain.reverse();
+                    return chain;
+                }
+                if let std::collections::hash_map::Entry::Vacant(slot) = from.entry(need) {
+                    slot.insert(node);
+                    queue.push_back(need);
+                }
+            }
+        }
+        vec![start.index()]
+    }
+
+    /// All steps that come after `step`, directly or not.
+    #[must_use]
+    pub fn after(&self, step: StepIx) -> HashSet<StepIx> {
+        self.walk(step, petgraph::Outgoing)
+    }
+
+    /// All steps that `step` comes after, directly or not.
+    #[must_use]
+    pub fn before(&self, step: StepIx) -> HashSet<StepIx> {
+        self.walk(step, petgraph::Incoming)
+    }
+
+    fn walk(&self, step: StepIx, direction: petgraph::Direction) -> HashSet<StepIx> {
+        let mut seen = HashSet::new();
+        let mut stack = vec![NodeIndex::new(step)];
+        while let Some(node) = stack.pop() {
+            for next in self.graph.neighbors_directed(node, direction) {
+                if seen.insert(next.index()) {
+                    stack.push(next);
+                }
+            }
+        }
+        seen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_like_the_file_and_shows_cycles_as_a_chain() {
+        let graph = Graph::new(&[vec![2], vec![], vec![1]]);
+        assert_eq!(graph.order(), Ok(vec![1, 2, 0]));
+        assert_eq!(graph.after(1), HashSet::from([2, 0]));
+        assert_eq!(graph.before(0), HashSet::from([1, 2]));
+        let cycle = Graph::new(&[vec![2], vec![0], vec![1], vec![0]]).order().expect_err("a cycle");
+        assert_eq!(cycle.first(), cycle.last());
+        assert_eq!(cycle.len(), 4);
+        assert_eq!(Graph::new(&[vec![0]]).order(), Err(vec![0, 0]));
+    }
+}

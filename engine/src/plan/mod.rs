@@ -1,0 +1,24 @@
+//! From a document, a plan file and a target to typed steps in a dependency graph.
+
+mod bind;
+mod graph;
+mod input;
+mod model;
+mod params;
+mod raw;
+mod reader;
+mod reference;
+mod shell;
+mod target;
+
+pub use bind::{Binding, Sources, bind};
+pub use graph::Graph;
+pub use input::InputSpec;
+pub use model::{
+    Bracket, OnFailure, Plan, PlanClause, PlanPrecondition, PlanStep, PlanTask, Retry, StepIx,
+    TargetRef, TaskIx, WorkplanRef,
+};
+pub use params::resolve;
+pub use raw::{PLAN_KEYS, STEP_KEYS};
+pub use reference::{Reference, Template};
+pub use target::{TARGET_KEYS, Target};

@@ -1,0 +1,235 @@
+//! The target file.
+
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::text::{Diagnostic, Diagnostics, SourceFile, Span, did_you_mean};
+use crate::yaml::{self, Node};
+
+use super::TargetRef;
+
+/// The keys of a target file.
+pub const TARGET_KEYS: &[&str] = &[
+    "kind",
+    "context",
+    "namespaces",
+    "repos",
+    "databases",
+    "live",
+    "backup",
+    "ha",
+    "identity",
+    "values",
+];
+
+/// A target with its values.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// What the plan keeps of it.
+    pub reference: TargetRef,
+    /// The values that `${{ target.x }}` names.
+    pub values: Map<String, Value>,
+    /// The folder that relative paths in it start from.
+    pub base: Option<PathBuf>,
+}
+
+impl Target {
+    /// The target that is used where none is given: this machine, known by the state folder.
+    #[must_use]
+    pub fn implicit(identity: String) -> Self {
+        Self {
+            reference: TargetRef {
+                name: "local".to_owned(),
+                kind: "local".to_owned(),
+                identity,
+                of_record: true,
+                live: false,
+                implicit: true,
+            },
+            values: Map::new(),
+            base: None,
+        }
+    }
+
+    /// Reads a target file. `machine` identifies this machine; a local target is this file on it.
+    #[must_use]
+    pub fn parse(name: &str, file: &Arc<SourceFile>, machine: &str) -> (Option<Self>, Diagnostics) {
+        let (node, mut found) = yaml::parse_file(file);
+        let Some(node) = node else {
+            if !found.has_errors() {
+                let nothing = Span::new(0, 0);
+                found.push(
+                    Diagnostic::error("target-empty", file, nothing, "the target file is empty")
+                        .with_help("it says at least `kind: local`"),
+                );
+            }
+            return (None, found);
+        };
+        let Some(map) = node.as_map() else {
+            found.push(Diagnostic::error(
+                "wrong-type",
+                file,
+                node.span,
+                format!("a target is a mapping, this is {}", node.type_name()),
+            ));
+            return (None, found);
+        };
+        for entry in &map.entries {
+            if !TARGET_KEYS.contains(&entry.key.as_str()) {
+                found.push(
+                    Diagnostic::error(
+                        "unknown-key",
+                        file,
+                        entry.key_span,
+                        format!("a target has no key `{}`", entry.key),
+                    )
+                    .with_help(
+                        did_you_mean(&entry.key, TARGET_KEYS.iter().copied()).unwrap_or_else(
+                            || {
+                                format!(
+                                    "its keys are {}; your own go under `values`",
+                                    TARGET_KEYS.join(", ")
+                                )
+                            },
+                        ),
+                    ),
+                );
+            }
+        }
+        let kind = match map.get("kind").map(|n| (n, n.as_str())) {
+            Some((_, Some(kind @ ("local" | "kubernetes")))) => kind.to_owned(),
+            Some((n, _)) => {
+                found.push(
+                    Diagnostic::error(
+                        "target-kind",
+                        file,
+                        n.span,
+                        "`kind` is `local` or `kubernetes`",
+                    )
+                    .with_help_opt(
+                        n.as_str().and_then(|k| did_you_mean(k, ["local", "kubernetes"])),
+                    ),
+                );
+                return (None, found);
+            }
+            None => {
+                found.push(
+                    Diagnostic::error(
+                        "missing-key",
+                        file,
+                        Span::new(0, 0),
+                        "a target says its `kind`",
+                    )
+                    .with_help("`kind: local` or `kind: kubernetes`"),
+                );
+                return (None, found);
+            }
+        };
+        let live = match map.get("live") {
+            None => false,
+            Some(n) => match n.as_str() {
+                Some("true") => true,
+                Some("false") => false,
+                _ => {
+                    found.push(Diagnostic::error(
+                        "wrong-type",
+                        file,
+                        n.span,
+                        "`live` is `true` or `false`",
+                    ));
+                    false
+                }
+            },
+        };
+        let Value::Object(values) = to_json(&node) else { return (None, found) };
+        let identity = match map.get("identity").and_then(Node::as_str) {
+            Some(own) => own.to_owned(),
+            None if kind == "kubernetes" => {
+                format!("kubernetes:{}", map.get("context").and_then(Node::as_str).unwrap_or("-"))
+            }
+            None => format!("local:{machine}:{}", file.path.display()),
+        };
+        let target = Self {
+            reference: TargetRef {
+                name: name.to_owned(),
+                kind,
+                identity,
+                of_record: true,
+                live,
+                implicit: false,
+            },
+            values,
+            base: file.path.parent().map(PathBuf::from),
+        };
+        (Some(target), found)
+    }
+
+    /// Overrides one value, `key` being a dotted path.
+    pub fn set(&mut self, key: &str, value: &str) {
+        let mut map = &mut self.values;
+        let mut parts = key.split('.').peekable();
+        while let Some(part) = parts.next() {
+            if parts.peek().is_none() {
+                map.insert(part.to_owned(), scalar(value, true));
+                return;
+            }
+            let slot = map.entry(part.to_owned()).or_insert_with(|| Value::Object(Map::new()));
+            if !slot.is_object() {
+                *slot = Value::Object(Map::new());
+            }
+            let Value::Object(next) = slot else { return };
+            map = next;
+        }
+    }
+
+    /// The value of a dotted path.
+    #[must_use]
+    pub fn get(&self, path: &[String]) -> Option<&Value> {
+        let (first, rest) = path.split_first()?;
+        rest.iter().try_fold(self.values.get(first)?, |value, part| match value {
+            Value::Array(items) => items.get(part.parse::<usize>().ok()?),
+            other => other.get(part),
+        })
+    }
+
+    /// The names at the level where a path leaves the known ones, for "did you mean".
+    #[must_use]
+    pub fn names_near(&self, path: &[String]) -> Vec<String> {
+        let mut map = &self.values;
+        for part in path {
+            match map.get(part) {
+                Some(Value::Object(next)) => map = next,
+                _ => break,
+            }
+        }
+        map.keys().cloned().collect()
+    }
+}
+
+/// A plain scalar's natural type; quoted text stays text.
+pub(super) fn scalar(text: &str, plain: bool) -> Value {
+    if plain {
+        if let Ok(number) = text.parse::<i64>() {
+            return Value::from(number);
+        }
+        match text {
+            "true" => return Value::Bool(true),
+            "false" => return Value::Bool(false),
+            _ => {}
+        }
+    }
+    Value::String(text.to_owned())
+}
+
+/// A tree without types as JSON.
+pub(super) fn to_json(node: &Node) -> Value {
+    match &node.value {
+        yaml::Value::Null => Value::Null,
+        yaml::Value::Scalar(s) => scalar(&s.text, s.plain),
+        yaml::Value::Seq(items) => Value::Array(items.iter().map(to_json).collect()),
+        yaml::Value::Map(map) => {
+            Value::Object(map.entries.iter().map(|e| (e.key.clone(), to_json(&e.value))).collect())
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Children and who owns them.
+
+mod identity;
+
+pub use identity::{Liveness, ProcessId};

@@ -1,0 +1,1102 @@
+//! The decisions: pure, so that every prefix of a run can be tested without input or output.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::resolve::{Knowledge, Mark, Resolver};
+use super::state::{Direction, RunState, StepState};
+use super::{Action, Decision, Ending, Event, Evidence, Input, Purpose, Sight, Timer};
+use crate::kind::{Applied, ErrorCause, Observation, Past, Seen, StepError, Wait};
+use crate::plan::{OnFailure, Plan, StepIx};
+
+/// A part of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "scope", content = "of")]
+pub enum Scope {
+    /// One task and what it needs.
+    Task(String),
+    /// One step, done again with all that comes after it.
+    From(String),
+    /// One step, done again alone.
+    Only(String),
+}
+
+/// How a run is to go.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Attempts under way at once; at least 1.
+    pub jobs: usize,
+    /// Grace for running steps after the first cancel, in milliseconds.
+    pub grace_ms: u64,
+    /// Records of earlier runs, by step.
+    pub past: HashMap<StepIx, Past>,
+    /// Steps that were changed or added since the last run of this workplan.
+    pub edited: BTreeSet<StepIx>,
+    /// Stop after finding out what is due.
+    pub resolve_only: bool,
+}
+
+/// What the machine is busy with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Looking at interrupted and unknown steps.
+    Triage,
+    /// Finding out what is due.
+    Resolve,
+    /// Working towards the goals.
+    Forward,
+    /// Taking back what is inside a bracket, then its opening.
+    Release(usize),
+    /// Taking all back.
+    Undo,
+    /// Over.
+    Ended,
+}
+
+/// The state of a run and all that a process knows about it beyond the journal.
+pub struct Machine {
+    /// What the journal tells.
+    pub state: RunState,
+    pub(super) options: Options,
+    pub(super) mode: Mode,
+    /// Attempts, looks and repairs under way, by step.
+    pub(super) busy: HashMap<StepIx, usize>,
+    pub(super) in_flight: usize,
+    /// Steps whose needs are met, in the plan's order.
+    ready: BTreeSet<StepIx>,
+    unmet: Vec<usize>,
+    dependents: Vec<Vec<StepIx>>,
+    due: Vec<bool>,
+    resolver: Option<Resolver>,
+    /// What was found due, for a preview.
+    pub marks: Vec<Mark>,
+    holds_left: HashMap<StepIx, usize>,
+    waiting_retry: BTreeSet<StepIx>,
+    /// The number of the first attempt of this process, by step.
+    first_attempt: HashMap<StepIx, u32>,
+    /// Why no new step starts any more.
+    stop: Option<Stop>,
+    killed: bool,
+    pub(super) undo_tried: BTreeSet<StepIx>,
+    pub(super) release_stuck: Option<String>,
+    sights: HashMap<StepIx, Sight>,
+    events: Vec<Event>,
+    actions: Vec<Action>,
+    now_ms: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stop {
+    ending: Ending,
+    reason: String,
+}
+
+struct Known<'a>(&'a Machine);
+
+impl Knowledge for Known<'_> {
+    fn settled(&self, step: StepIx) -> bool {
+        let state = self.0.state.steps[step].state;
+        state.is_done() || state == StepState::Unknown
+    }
+    fn forced(&self, step: StepIx) -> bool {
+        self.0.is_forced(step)
+    }
+    fn lookable(&self, step: StepIx) -> bool {
+        self.0.outputs_known(step)
+    }
+    fn edited(&self, step: StepIx) -> bool {
+        self.0.options.edited.contains(&step)
+    }
+    fn bracket_open(&self, bracket: usize) -> bool {
+        self.0.state.brackets[bracket].open_since_ms.is_some()
+    }
+}
+
+impl Machine {
+    /// A machine over a state; nothing happens before [`Input::Begin`].
+    #[must_use]
+    pub fn new(state: RunState, options: Options) -> Self {
+        let plan = Arc::clone(&state.plan);
+        Self {
+            dependents: plan.dependents(),
+            unmet: vec![0; plan.steps.len()],
+            due: vec![false; plan.steps.len()],
+            state,
+            options,
+            mode: Mode::Triage,
+            busy: HashMap::new(),
+            in_flight: 0,
+            ready: BTreeSet::new(),
+            resolver: None,
+            marks: Vec::new(),
+            holds_left: HashMap::new(),
+            waiting_retry: BTreeSet::new(),
+            first_attempt: HashMap::new(),
+            stop: None,
+            killed: false,
+            undo_tried: BTreeSet::new(),
+            release_stuck: None,
+            sights: HashMap::new(),
+            events: Vec::new(),
+            actions: Vec::new(),
+            now_ms: 0,
+        }
+    }
+
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.state.plan)
+    }
+
+    /// What was seen of each step that was looked at to find out what is due.
+    #[must_use]
+    pub fn sight(&self, step: StepIx) -> Option<&Sight> {
+        self.sights.get(&step)
+    }
+
+    /// Whether the run is over for this process.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.mode == Mode::Ended
+    }
+
+    /// What is on record of a step, for a look with this purpose.
+    #[must_use]
+    pub fn past(&self, step: StepIx, purpose: &Purpose) -> Past {
+        let rec = &self.state.steps[step];
+        if *purpose == Purpose::UndoAfter {
+            return Past::Never;
+        }
+        match rec.state {
+            StepState::Done | StepState::Adopted | StepState::UndoFailed => Past::Succeeded {
+                record: format!("run {}", self.state.run),
+                outputs: rec.evidence.as_ref().map(|e| e.outputs.clone()).unwrap_or_default(),
+            },
+            StepState::Running | StepState::Unknown => Past::Interrupted(
+                rec.reason.clone().unwrap_or_else(|| "the attempt was interrupted".to_owned()),
+            ),
+            StepState::Undoing => Past::Interrupted("its undo was interrupted".to_owned()),
+            StepState::Failed => Past::Failed,
+            _ if rec.forgotten => Past::Never,
+            _ if rec.error.is_some() => Past::Failed,
+            _ => self.options.past.get(&step).cloned().unwrap_or(Past::Never),
+        }
+    }
+
+    /// The value of an output, where it is known.
+    #[must_use]
+    pub fn output(&self, step: StepIx, name: &str) -> Option<serde_json::Value> {
+        let rec = &self.state.steps[step];
+        if let Some(value) = rec.evidence.as_ref().and_then(|e| e.outputs.get(name)) {
+            return Some(value.clone());
+        }
+        match self.options.past.get(&step) {
+            Some(Past::Succeeded { outputs, .. }) if !rec.forgotten => outputs.get(name).cloned(),
+            _ => None,
+        }
+    }
+
+    /// Whether all outputs that a step's parameters refer to are known.
+    fn outputs_known(&self, step: StepIx) -> bool {
+        let mut known = true;
+        let planned = &self.state.plan.steps[step];
+        for value in planned.with.0.values() {
+            known &= self.value_known(planned.task, value);
+        }
+        known
+    }
+
+    fn value_known(&self, task: usize, value: &serde_json::Value) -> bool {
+        use crate::plan::{Reference, Template};
+        match value {
+            serde_json::Value::String(text) if text.contains("${{") => {
+                Template::parse(text).ok().is_none_or(|t| {
+                    t.references().all(|(r, _)| match r {
+                        Reference::Output(step, name) => {
+                            self.find(task, step).is_some_and(|ix| self.output(ix, name).is_some())
+                        }
+                        _ => true,
+                    })
+                })
+            }
+            serde_json::Value::Array(items) => items.iter().all(|v| self.value_known(task, v)),
+            serde_json::Value::Object(map) => map.values().all(|v| self.value_known(task, v)),
+            _ => true,
+        }
+    }
+
+    /// The step that a reference in a step of `task` names.
+    #[must_use]
+    pub fn find(&self, task: usize, name: &str) -> Option<StepIx> {
+        let own = &self.state.plan.tasks[task].id;
+        self.state.step(&format!("{own}.{name}")).or_else(|| self.state.step(name))
+    }
+
+    fn is_forced(&self, step: StepIx) -> bool {
+        let planned = &self.state.plan.steps[step];
+        self.state.steps[step].attempts == 0 && self.state.forced.contains(&planned.id)
+    }
+
+    /// Takes an input in. `now_ms` only stamps the state; no decision depends on the clock.
+    pub fn decide(&mut self, now_ms: i64, input: Input) -> Decision {
+        self.now_ms = now_ms;
+        match input {
+            Input::Begin => self.begin(),
+            Input::Looked { step, purpose, sight } => {
+                self.idle(step);
+                self.looked(step, purpose, *sight);
+            }
+            Input::Prepared { step, result } => {
+                self.idle(step);
+                self.prepared(step, result);
+            }
+            Input::Applied { step, result } => {
+                self.idle(step);
+                self.applied(step, result);
+            }
+            Input::Repaired { step, then, result } => {
+                self.idle(step);
+                self.repaired(step, then, result);
+            }
+            Input::Undone { step, result } => {
+                self.idle(step);
+                self.undone(step, result);
+            }
+            Input::Woke(timer) => self.woke(timer),
+            Input::Cancel { kill } => self.cancel(kill),
+            Input::Answered(event) => self.answered(*event),
+        }
+        if self.mode != Mode::Ended {
+            self.advance();
+        }
+        Decision {
+            events: std::mem::take(&mut self.events),
+            actions: std::mem::take(&mut self.actions),
+        }
+    }
+
+    pub(super) fn emit(&mut self, event: Event) {
+        self.state.apply(self.now_ms, &event);
+        self.events.push(event);
+    }
+
+    pub(super) fn act(&mut self, step: StepIx, action: Action) {
+        *self.busy.entry(step).or_default() += 1;
+        self.in_flight += 1;
+        self.actions.push(action);
+    }
+
+    fn idle(&mut self, step: StepIx) {
+        self.in_flight -= 1;
+        if let Some(count) = self.busy.get_mut(&step) {
+            *count -= 1;
+            if *count == 0 {
+                self.busy.remove(&step);
+            }
+        }
+    }
+
+    pub(super) fn look(&mut self, step: StepIx, purpose: Purpose) {
+        self.act(step, Action::Look { step, purpose });
+    }
+
+    pub(super) fn name(&self, step: StepIx) -> String {
+        self.state.plan.steps[step].id.clone()
+    }
+
+    fn begin(&mut self) {
+        let back = self.state.direction != Direction::Forward;
+        let triage: Vec<StepIx> = (0..self.state.steps.len())
+            .filter(|ix| {
+                let rec = &self.state.steps[*ix];
+                matches!(rec.state, StepState::Running | StepState::Unknown)
+                    || back && rec.state == StepState::Failed && rec.attempts > 0
+            })
+            .collect();
+        self.mode = Mode::Triage;
+        for step in triage {
+            self.look(step, Purpose::Triage);
+        }
+    }
+
+    fn looked(&mut self, step: StepIx, purpose: Purpose, sight: Sight) {
+        if self.killed {
+            return self.looked_while_killed(step, purpose);
+        }
+        match purpose {
+            Purpose::Resolve => {
+                let seen = sight.observation.clone();
+                self.sights.insert(step, sight);
+                if let Some(mut resolver) = self.resolver.take() {
+                    let plan = self.plan();
+                    resolver.looked(&plan, &Known(self), step, seen);
+                    self.resolver = Some(resolver);
+                }
+            }
+            Purpose::Triage => self.triaged(step, sight.observation, false),
+            Purpose::TriageRepaired => self.triaged(step, sight.observation, true),
+            Purpose::Hold(holder) => self.held(step, holder, &sight.observation),
+            Purpose::Before => self.seen_before(step, sight, false),
+            Purpose::BeforeRepaired => self.seen_before(step, sight, true),
+            Purpose::AfterFail(error) => self.seen_after_fail(step, *error, sight.observation),
+            Purpose::Verify(applied) => self.verified(step, *applied, sight.observation),
+            Purpose::UndoBefore => self.seen_before_undo(step, sight, false),
+            Purpose::UndoRepaired => self.seen_before_undo(step, sight, true),
+            Purpose::UndoAfter => self.seen_after_undo(step, &sight.observation),
+        }
+    }
+
+    /// After a kill nothing is believed: what was under way is looked at on resume.
+    fn looked_while_killed(&mut self, step: StepIx, purpose: Purpose) {
+        if matches!(purpose, Purpose::Verify(_) | Purpose::AfterFail(_)) {
+            let name = self.name(step);
+            self.emit(Event::StepInterrupted {
+                step: name,
+                absent: false,
+                reason: "the run was stopped at once".to_owned(),
+            });
+        }
+    }
+
+    fn triaged(&mut self, step: StepIx, seen: Observation, repaired: bool) {
+        let name = self.name(step);
+        match seen.seen.clone() {
+            Seen::Done => {
+                self.emit(Event::StepAdopted {
+                    step: name,
+                    evidence: Box::new(Evidence::seen(seen)),
+                });
+            }
+            Seen::Absent => self.emit(Event::StepReset {
+                step: name,
+                why: "the interrupted attempt left nothing".to_owned(),
+            }),
+            Seen::Half(what) if !repaired => {
+                self.emit(Event::RepairIntent { step: name, what: what.clone() });
+                self.act(step, Action::Repair { step, what, then: Purpose::TriageRepaired });
+            }
+            Seen::Half(what) => {
+                self.unknown(step, format!("still half done after a repair: {what}"), seen, None)
+            }
+            Seen::Unknown(why) => self.unknown(step, why, seen, None),
+        }
+    }
+
+    fn unknown(&mut self, step: StepIx, why: String, seen: Observation, error: Option<StepError>) {
+        let name = self.name(step);
+        // Said once: looking again and not knowing again is nothing new.
+        let rec = &self.state.steps[step];
+        if rec.state == StepState::Unknown && rec.reason.as_deref() == Some(why.as_str()) {
+            return;
+        }
+        self.emit(Event::StepUnknown {
+            step: name,
+            why,
+            facts: seen.facts,
+            error: error.map(Box::new),
+        });
+    }
+
+    /// Goes from one mode to the next, and starts what can be started.
+    fn advance(&mut self) {
+        loop {
+            let before = self.mode.clone();
+            match self.mode {
+                Mode::Triage => self.after_triage(),
+                Mode::Resolve => self.after_resolve(),
+                Mode::Forward => self.forward(),
+                Mode::Release(bracket) => self.release(bracket),
+                Mode::Undo => self.undo_next(),
+                Mode::Ended => {}
+            }
+            if self.mode == before {
+                return;
+            }
+        }
+    }
+
+    fn after_triage(&mut self) {
+        if self.in_flight > 0 {
+            return;
+        }
+        if let Some(stop) = self.stop.clone() {
+            return self.end(stop.ending, stop.reason);
+        }
+        if self.state.direction != Direction::Forward {
+            self.mode = Mode::Undo;
+            return;
+        }
+        let releasing =
+            (0..self.state.brackets.len()).find(|b| self.state.brackets[*b].releasing.is_some());
+        if let Some(bracket) = releasing {
+            self.stop = Some(Stop {
+                ending: Ending::Failed,
+                reason: self.state.brackets[bracket].releasing.clone().unwrap_or_default(),
+            });
+            self.mode = Mode::Release(bracket);
+            return;
+        }
+        for bracket in self.state.open_brackets().collect::<Vec<_>>() {
+            self.wake_budget(bracket);
+        }
+        let plan = self.plan();
+        let scope = self.state.asked.clone();
+        self.resolver = Some(Resolver::start(&plan, scope.as_ref(), &Known(self)));
+        self.mode = Mode::Resolve;
+    }
+
+    fn after_resolve(&mut self) {
+        if let Some(stop) = self.stop.clone() {
+            if self.in_flight == 0 {
+                self.end(stop.ending, stop.reason);
+            }
+            return;
+        }
+        let Some(resolver) = &mut self.resolver else { return };
+        for step in resolver.take_looks() {
+            self.act(step, Action::Look { step, purpose: Purpose::Resolve });
+        }
+        let finished =
+            self.in_flight == 0 && self.resolver.as_ref().is_some_and(Resolver::is_finished);
+        if !finished {
+            return;
+        }
+        let Some(resolver) = self.resolver.take() else { return };
+        let plan = self.plan();
+        self.marks = resolver.finish(&plan);
+        if self.options.resolve_only {
+            self.mode = Mode::Ended;
+            return;
+        }
+        self.take_marks(&plan);
+        self.mode = Mode::Forward;
+    }
+
+    fn take_marks(&mut self, plan: &Plan) {
+        for step in 0..plan.steps.len() {
+            let state = self.state.steps[step].state;
+            match &self.marks[step] {
+                Mark::Due(..) => {
+                    if state != StepState::Unknown {
+                        self.due[step] = true;
+                    }
+                }
+                Mark::So(seen) => {
+                    let seen = (**seen).clone();
+                    let reason = match &seen.record {
+                        Some(record) => format!("done before: {record}"),
+                        None => "it is so".to_owned(),
+                    };
+                    self.emit(Event::StepSkipped {
+                        step: plan.steps[step].id.clone(),
+                        reason,
+                        so: true,
+                        evidence: Some(Box::new(Evidence::seen(seen))),
+                    });
+                }
+                Mark::NotNeeded(why) | Mark::Blocked { why, .. }
+                    if state == StepState::Pending && !plan.steps[step].retired =>
+                {
+                    let why = why.clone();
+                    self.emit(Event::StepSkipped {
+                        step: plan.steps[step].id.clone(),
+                        reason: why,
+                        so: false,
+                        evidence: None,
+                    });
+                }
+                _ => {}
+            }
+        }
+        for step in 0..plan.steps.len() {
+            if !self.due[step] {
+                continue;
+            }
+            self.unmet[step] = plan.steps[step].needs.iter().filter(|n| !self.is_met(**n)).count();
+            if self.unmet[step] == 0 {
+                self.ready.insert(step);
+            }
+        }
+    }
+
+    /// Whether a step stands in nobody's way any more.
+    fn is_met(&self, step: StepIx) -> bool {
+        !self.due[step] && self.state.steps[step].state != StepState::Unknown
+    }
+
+    fn finish_step(&mut self, step: StepIx) {
+        self.due[step] = false;
+        for next in self.dependents[step].clone() {
+            if self.due[next] {
+                self.unmet[next] = self.unmet[next].saturating_sub(1);
+                if self.unmet[next] == 0 {
+                    self.ready.insert(next);
+                }
+            }
+        }
+    }
+
+    fn forward(&mut self) {
+        while self.stop.is_none() && self.in_flight < self.options.jobs.max(1) {
+            let Some(step) = self.ready.pop_first() else { break };
+            self.start(step);
+        }
+        if self.in_flight > 0 || (self.stop.is_none() && !self.waiting_retry.is_empty()) {
+            return;
+        }
+        if self.stop.is_none() && !self.ready.is_empty() {
+            return;
+        }
+        self.conclude();
+    }
+
+    /// Nothing is under way and nothing can be started.
+    fn conclude(&mut self) {
+        if self.killed {
+            return self.end(Ending::Interrupted, "stopped at once".to_owned());
+        }
+        let stop = self.stop.clone();
+        let open: Vec<usize> = self.state.open_brackets().collect();
+        let unknown_inside = open.iter().any(|b| {
+            self.state.plan.brackets[*b]
+                .inside
+                .iter()
+                .any(|s| self.state.steps[*s].state == StepState::Unknown)
+        });
+        if let Some(stop) = &stop
+            && let Some(bracket) = open.last().copied()
+        {
+            let plan = self.plan();
+            let passed = self.state.past_no_return().is_some();
+            let hold = plan.brackets[bracket].on_failure == OnFailure::Hold;
+            if !passed && !hold {
+                let name = plan.brackets[bracket].name.clone();
+                self.emit(Event::BracketReleasing { bracket: name, why: stop.reason.clone() });
+                self.undo_tried.clear();
+                self.mode = Mode::Release(bracket);
+                return;
+            }
+            let why = if passed {
+                format!("{}; the point of no return is passed", stop.reason)
+            } else {
+                format!("{}; it is to be held", stop.reason)
+            };
+            self.emit(Event::BracketHeld { bracket: plan.brackets[bracket].name.clone(), why });
+        }
+        if let Some(stop) = stop {
+            return self.end(stop.ending, stop.reason);
+        }
+        let waiting = self.first_waiting();
+        if unknown_inside {
+            for bracket in open {
+                let name = self.state.plan.brackets[bracket].name.clone();
+                let why = "a step inside it is unknown".to_owned();
+                self.emit(Event::BracketHeld { bracket: name, why });
+            }
+        }
+        match waiting {
+            Some(reason) => self.end(Ending::Waiting, reason),
+            None => self.end(Ending::Succeeded, "all goals are reached".to_owned()),
+        }
+    }
+
+    /// What a person has to do before the run can go on.
+    fn first_waiting(&self) -> Option<String> {
+        for (ix, rec) in self.state.steps.iter().enumerate() {
+            let name = &self.state.plan.steps[ix].id;
+            match rec.state {
+                StepState::Unknown => {
+                    return Some(format!(
+                        "`{name}` cannot be told: {}",
+                        rec.reason.as_deref().unwrap_or("")
+                    ));
+                }
+                StepState::Waiting => {
+                    return Some(match &rec.wait {
+                        Some((gate, Wait::Gate { message, .. })) => {
+                            format!("gate `{gate}`: {message}")
+                        }
+                        Some((_, Wait::Manual { instructions })) => {
+                            format!("`{name}` is a person's work: {instructions}")
+                        }
+                        None => format!("`{name}` waits"),
+                    });
+                }
+                _ => {}
+            }
+        }
+        self.marks.iter().enumerate().find_map(|(ix, mark)| match mark {
+            Mark::Blocked { why, waits: true } => {
+                Some(format!("`{}` cannot run: {why}", self.state.plan.steps[ix].id))
+            }
+            _ => None,
+        })
+    }
+
+    pub(super) fn end(&mut self, ending: Ending, reason: String) {
+        self.emit(Event::RunEnded { state: ending.as_str().to_owned(), reason });
+        self.actions.push(Action::Finish(ending));
+        self.mode = Mode::Ended;
+    }
+
+    fn start(&mut self, step: StepIx) {
+        let plan = self.plan();
+        if let Some(bracket) = plan.brackets.iter().find(|b| b.open == step)
+            && let Some(message) = &bracket.gate
+            && self.state.steps[step].attempts == 0
+        {
+            let wait = Wait::Gate { message: message.clone(), signers: None };
+            if !self.gate(step, &bracket.name, wait) {
+                return;
+            }
+        }
+        let holds = &plan.steps[step].holds;
+        if holds.is_empty() {
+            return self.look_before(step);
+        }
+        self.holds_left.insert(step, holds.len());
+        for held in holds {
+            self.look(*held, Purpose::Hold(step));
+        }
+    }
+
+    /// Whether a gate is open; where it is not, the step waits or fails.
+    fn gate(&mut self, step: StepIx, gate: &str, wait: Wait) -> bool {
+        let name = self.name(step);
+        match self.state.gates.get(gate) {
+            Some((true, _)) => true,
+            Some((false, person)) => {
+                let what =
+                    format!("gate `{gate}` was rejected by {}: {}", person.who, person.reason);
+                self.fail(step, 0, StepError::new(ErrorCause::NotStarted, what));
+                false
+            }
+            None => {
+                self.emit(Event::StepWaiting { step: name, gate: gate.to_owned(), wait });
+                false
+            }
+        }
+    }
+
+    fn held(&mut self, held: StepIx, holder: StepIx, seen: &Observation) {
+        let broken = match &seen.seen {
+            Seen::Done => None,
+            Seen::Absent => Some("it is not so any more".to_owned()),
+            Seen::Half(what) => Some(what.clone()),
+            Seen::Unknown(why) => Some(why.clone()),
+        };
+        let Some(left) = self.holds_left.get_mut(&holder) else { return };
+        *left -= 1;
+        let left = *left;
+        if let Some(why) = broken {
+            self.holds_left.remove(&holder);
+            let what = format!(
+                "`{}` relies on `{}`, which no longer holds: {why}",
+                self.name(holder),
+                self.name(held)
+            );
+            let error = StepError::new(ErrorCause::NotStarted, what)
+                .with_help("nothing was started; see what changed it, then resume or roll back");
+            return self.fail(holder, 0, error);
+        }
+        if left == 0 {
+            self.holds_left.remove(&holder);
+            if self.stop.is_some() {
+                return;
+            }
+            self.look_before(holder);
+        }
+    }
+
+    fn look_before(&mut self, step: StepIx) {
+        self.look(step, Purpose::Before);
+    }
+
+    fn seen_before(&mut self, step: StepIx, sight: Sight, repaired: bool) {
+        if self.stop.is_some() {
+            return;
+        }
+        let name = self.name(step);
+        let forced = self.is_forced(step) || self.state.plan.steps[step].always;
+        if let Some(wait) = sight.wait {
+            return self.wait_for_person(step, wait, &sight.observation);
+        }
+        let seen = sight.observation;
+        match seen.seen.clone() {
+            Seen::Done if !forced => {
+                if self.state.steps[step].attempts > 0 && !self.state.steps[step].forgotten {
+                    let evidence = Box::new(Evidence::seen(seen));
+                    self.emit(Event::StepAdopted { step: name, evidence });
+                } else {
+                    let reason = match &seen.record {
+                        Some(record) => format!("done before: {record}"),
+                        None => "it is so".to_owned(),
+                    };
+                    let evidence = Some(Box::new(Evidence::seen(seen)));
+                    self.emit(Event::StepSkipped { step: name, reason, so: true, evidence });
+                }
+                self.finish_step(step);
+                self.closed(step);
+                self.opened(step);
+            }
+            Seen::Half(what) if !repaired => {
+                self.opened(step);
+                self.emit(Event::RepairIntent { step: name, what: what.clone() });
+                self.act(step, Action::Repair { step, what, then: Purpose::BeforeRepaired });
+            }
+            Seen::Half(what) => {
+                self.unknown(step, format!("still half done after a repair: {what}"), seen, None);
+            }
+            Seen::Unknown(why) if !forced => self.unknown(step, why, seen, None),
+            Seen::Done | Seen::Unknown(_) | Seen::Absent => {
+                if sight.prepares && self.state.steps[step].prepared.is_none() {
+                    self.act(step, Action::Prepare { step });
+                } else {
+                    self.intend(step);
+                }
+            }
+        }
+    }
+
+    fn wait_for_person(&mut self, step: StepIx, wait: Wait, seen: &Observation) {
+        let name = self.name(step);
+        match &wait {
+            Wait::Manual { .. } if seen.is_done() => {
+                let evidence = Some(Box::new(Evidence::seen(seen.clone())));
+                let reason = match &seen.record {
+                    Some(record) => format!("done before: {record}"),
+                    None => "it is so".to_owned(),
+                };
+                self.emit(Event::StepSkipped { step: name, reason, so: true, evidence });
+                self.finish_step(step);
+            }
+            Wait::Manual { .. } => {
+                self.emit(Event::StepWaiting { step: name.clone(), gate: name, wait });
+            }
+            Wait::Gate { .. } => {
+                if self.gate(step, &name, wait)
+                    && let Some((_, person)) = self.state.gates.get(&name).cloned()
+                {
+                    let attempt = self.state.steps[step].attempts.max(1);
+                    let evidence = Box::new(Evidence::person(person));
+                    self.emit(Event::StepDone { step: name, attempt, evidence });
+                    self.finish_step(step);
+                }
+            }
+        }
+    }
+
+    fn prepared(
+        &mut self,
+        step: StepIx,
+        result: Result<(crate::kind::Prepared, Option<crate::digest::Digest>), Box<StepError>>,
+    ) {
+        if self.stop.is_some() {
+            return;
+        }
+        match result {
+            Ok((prepared, bytes)) => {
+                let name = self.name(step);
+                self.emit(Event::StepPrepared { step: name, undo: prepared.undo, bytes });
+                self.intend(step);
+            }
+            Err(mut error) => {
+                error.cause = ErrorCause::NotStarted;
+                self.fail(step, 0, *error);
+            }
+        }
+    }
+
+    fn intend(&mut self, step: StepIx) {
+        let name = self.name(step);
+        let attempt = self.state.steps[step].attempts + 1;
+        let forced = self.is_forced(step);
+        self.opened(step);
+        self.emit(Event::StepIntent { step: name, attempt, forced });
+        self.act(step, Action::Apply { step, attempt });
+    }
+
+    /// A step that opens a bracket was begun, or found so.
+    fn opened(&mut self, step: StepIx) {
+        let plan = self.plan();
+        for (ix, bracket) in plan.brackets.iter().enumerate() {
+            if bracket.open == step && self.state.brackets[ix].open_since_ms.is_none() {
+                self.emit(Event::BracketOpened {
+                    bracket: bracket.name.clone(),
+                    budget_ms: bracket.budget_ms,
+                });
+                self.wake_budget(ix);
+            }
+        }
+    }
+
+    fn wake_budget(&mut self, bracket: usize) {
+        if let Some(after_ms) = self.state.plan.brackets[bracket].budget_ms {
+            self.actions.push(Action::Wake { timer: Timer::Budget(bracket), after_ms });
+        }
+    }
+
+    /// A step that closes a bracket is done.
+    fn closed(&mut self, step: StepIx) {
+        let plan = self.plan();
+        for (ix, bracket) in plan.brackets.iter().enumerate() {
+            if bracket.close == step && self.state.brackets[ix].open_since_ms.is_some() {
+                self.emit(Event::BracketClosed { bracket: bracket.name.clone() });
+            }
+        }
+    }
+
+    fn applied(&mut self, step: StepIx, result: Result<Box<Applied>, Box<StepError>>) {
+        if self.killed {
+            let name = self.name(step);
+            self.emit(Event::StepInterrupted {
+                step: name,
+                absent: false,
+                reason: "the run was stopped at once".to_owned(),
+            });
+            return;
+        }
+        match result {
+            Ok(applied) => self.look(step, Purpose::Verify(applied)),
+            Err(error) if error.cause == ErrorCause::NotStarted => {
+                let attempt = self.state.steps[step].attempts;
+                self.fail(step, attempt, *error);
+            }
+            Err(error) => {
+                // What the look may believe of the record depends on how the attempt ended.
+                self.note_end(step, &error);
+                self.look(step, Purpose::AfterFail(error));
+            }
+        }
+    }
+
+    /// A failed attempt ended by itself; any other is an interruption for the record.
+    fn note_end(&mut self, step: StepIx, error: &StepError) {
+        let rec = &mut self.state.steps[step];
+        rec.reason = Some(error.what.clone());
+        if error.cause == ErrorCause::Failed {
+            rec.state = StepState::Failed;
+        }
+    }
+
+    fn verified(&mut self, step: StepIx, applied: Applied, seen: Observation) {
+        let attempt = self.state.steps[step].attempts;
+        let name = self.name(step);
+        let log = applied.log.clone();
+        let fail = |what: String| {
+            let mut error = StepError::failed(what);
+            error.log = log.clone();
+            error
+        };
+        match seen.seen.clone() {
+            Seen::Done => {
+                let evidence = Box::new(Evidence::verified(applied, seen));
+                self.emit(Event::StepDone { step: name, attempt, evidence });
+                self.finish_step(step);
+                self.closed(step);
+            }
+            Seen::Absent => self.fail(
+                step,
+                attempt,
+                fail(format!("`{name}` ran without an error, but what it should make is not there"))
+                    .with_help("its check still says \"not done\"; correct the step or its check, then `workplan resume`"),
+            ),
+            Seen::Half(what) => self.fail(
+                step,
+                attempt,
+                fail(format!("`{name}` ran without an error, but is only half done: {what}")),
+            ),
+            Seen::Unknown(why) => self.unknown(step, why, seen, None),
+        }
+    }
+
+    fn seen_after_fail(&mut self, step: StepIx, mut error: StepError, seen: Observation) {
+        let name = self.name(step);
+        let attempt = self.state.steps[step].attempts;
+        match seen.seen.clone() {
+            Seen::Done => {
+                let mut evidence = Evidence::seen(seen);
+                evidence.notes.push(format!("the attempt said otherwise: {}", error.what));
+                evidence.log = error.log;
+                self.emit(Event::StepAdopted { step: name, evidence: Box::new(evidence) });
+                self.finish_step(step);
+                self.closed(step);
+            }
+            Seen::Unknown(why) => {
+                let why = if error.cause == ErrorCause::Failed {
+                    why
+                } else {
+                    format!("{}; {why}", error.what)
+                };
+                self.unknown(step, why, seen, Some(error));
+            }
+            Seen::Absent if error.cause == ErrorCause::Cancelled => {
+                self.emit(Event::StepInterrupted {
+                    step: name,
+                    absent: true,
+                    reason: "interrupted; nothing of it is there".to_owned(),
+                });
+            }
+            Seen::Half(what) if error.cause == ErrorCause::Cancelled => {
+                let reason = format!("interrupted half done: {what}");
+                self.emit(Event::StepInterrupted { step: name, absent: false, reason });
+            }
+            Seen::Half(what) => {
+                error.what = format!("{}; it is half done: {what}", error.what);
+                self.fail(step, attempt, error);
+            }
+            Seen::Absent => self.fail(step, attempt, error),
+        }
+    }
+
+    fn fail(&mut self, step: StepIx, attempt: u32, error: StepError) {
+        let name = self.name(step);
+        let retry = self.state.plan.steps[step].retry;
+        let tried = self.tries(step, attempt);
+        let again = retry.filter(|r| {
+            attempt > 0
+                && tried <= r.max
+                && self.stop.is_none()
+                && error.cause != ErrorCause::Cancelled
+        });
+        let retry_in_ms = again.map(|r| {
+            let doubled = r.backoff_ms.saturating_mul(1_u64 << (tried - 1).min(30));
+            doubled.min(r.backoff_ms.max(300_000))
+        });
+        let reason = error.what.clone();
+        self.emit(Event::StepFailed { step: name, attempt, error: Box::new(error), retry_in_ms });
+        match retry_in_ms {
+            Some(after_ms) => {
+                self.waiting_retry.insert(step);
+                self.actions.push(Action::Wake { timer: Timer::Retry(step), after_ms });
+            }
+            None => self.stop_with(Ending::Failed, reason),
+        }
+    }
+
+    /// Attempts of this process: a resume gives the full number again.
+    fn tries(&mut self, step: StepIx, attempt: u32) -> u32 {
+        let first = *self.first_attempt.entry(step).or_insert(attempt);
+        attempt.saturating_sub(first) + 1
+    }
+
+    fn stop_with(&mut self, ending: Ending, reason: String) {
+        if self.stop.is_none() {
+            self.stop = Some(Stop { ending, reason });
+        }
+    }
+
+    fn repaired(&mut self, step: StepIx, then: Purpose, result: Result<(), Box<StepError>>) {
+        if self.killed {
+            return;
+        }
+        match result {
+            Ok(()) => self.look(step, then),
+            Err(error) => {
+                let why = format!("its repair failed: {}", error.what);
+                self.unknown(step, why, Observation::absent(), Some(*error));
+            }
+        }
+    }
+
+    fn woke(&mut self, timer: Timer) {
+        match timer {
+            Timer::Retry(step) => {
+                if self.waiting_retry.remove(&step) && self.stop.is_none() {
+                    self.ready.insert(step);
+                }
+            }
+            Timer::Budget(bracket) => self.budget_spent(bracket),
+            Timer::Grace => {
+                self.actions.push(Action::Stop { steps: None, kill: false });
+            }
+        }
+    }
+
+    fn budget_spent(&mut self, bracket: usize) {
+        let plan = self.plan();
+        let spec = &plan.brackets[bracket];
+        let open = self.state.brackets[bracket].open_since_ms.is_some()
+            && self.state.brackets[bracket].releasing.is_none();
+        if !open || self.state.past_no_return().is_some() {
+            return;
+        }
+        let budget = crate::duration::format(std::time::Duration::from_millis(
+            spec.budget_ms.unwrap_or_default(),
+        ));
+        if spec.on_failure == OnFailure::Hold {
+            let why = format!("its budget of {budget} is spent; it is to be held");
+            self.emit(Event::BracketHeld { bracket: spec.name.clone(), why });
+            return;
+        }
+        self.stop_with(
+            Ending::Failed,
+            format!("the budget of `{}`, {budget}, is spent", spec.name),
+        );
+        self.actions.push(Action::Stop { steps: None, kill: false });
+    }
+
+    fn cancel(&mut self, kill: bool) {
+        if kill {
+            self.killed = true;
+            self.stop =
+                Some(Stop { ending: Ending::Interrupted, reason: "stopped at once".to_owned() });
+            self.actions.push(Action::Stop { steps: None, kill: true });
+            if self.in_flight == 0 {
+                self.end(Ending::Interrupted, "stopped at once".to_owned());
+            }
+            return;
+        }
+        self.stop = Some(Stop { ending: Ending::Interrupted, reason: "interrupted".to_owned() });
+        if self.in_flight > 0 {
+            self.actions
+                .push(Action::Wake { timer: Timer::Grace, after_ms: self.options.grace_ms });
+        }
+    }
+
+    /// Somebody answered while the run goes on.
+    fn answered(&mut self, event: Event) {
+        self.state.apply(self.now_ms, &event);
+        let waiting: Vec<StepIx> = (0..self.state.steps.len())
+            .filter(|ix| self.state.steps[*ix].state == StepState::Waiting)
+            .collect();
+        match &event {
+            Event::GateApproved { gate, .. } | Event::GateRejected { gate, .. } => {
+                for step in waiting {
+                    let same =
+                        self.state.steps[step].wait.as_ref().is_some_and(|(name, _)| name == gate);
+                    if same && self.due[step] {
+                        self.state.steps[step].state = StepState::Pending;
+                        self.state.steps[step].wait = None;
+                        self.ready.insert(step);
+                    }
+                }
+            }
+            Event::StepResolved { step, done, .. } => {
+                if let Some(ix) = self.state.step(step)
+                    && self.mode == Mode::Forward
+                {
+                    if *done {
+                        self.finish_step(ix);
+                    } else if self.due[ix] {
+                        self.ready.insert(ix);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Cancelled or failed: no new undo starts.
+    pub(super) fn stopping(&self) -> Option<(Ending, String)> {
+        self.stop.as_ref().map(|s| (s.ending, s.reason.clone()))
+    }
+
+    /// Whether a kill was asked for.
+    pub(super) fn is_killed(&self) -> bool {
+        self.killed
+    }
+}
