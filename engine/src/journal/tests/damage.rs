@@ -1,0 +1,1 @@
+//! Kills, flipped bits, missing pieces, full disks: never a wrong content believed.
