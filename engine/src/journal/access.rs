@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::process::{Held, hold};
 use super::{JournalError, schema, wal};
 
 /// How often an opening or a reading is repeated while a writer starts or ends.
@@ -32,9 +33,9 @@ pub(super) const PAUSE: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(super) enum Source {
     /// SQLite's locks keep it consistent.
-    Live(Connection),
+    Live(Held),
     /// Good as long as the stamp is the same.
-    Frozen { conn: Connection, stamp: Stamp },
+    Frozen { held: Held, stamp: Stamp },
 }
 
 /// What changes when somebody writes to the file itself or starts a log beside it.
@@ -47,13 +48,13 @@ pub(super) struct Stamp {
 impl Source {
     pub(super) fn conn(&self) -> &Connection {
         match self {
-            Self::Live(conn) | Self::Frozen { conn, .. } => conn,
+            Self::Live(held) | Self::Frozen { held, .. } => held.conn(),
         }
     }
 
     pub(super) fn conn_mut(&mut self) -> &mut Connection {
         match self {
-            Self::Live(conn) | Self::Frozen { conn, .. } => conn,
+            Self::Live(held) | Self::Frozen { held, .. } => held.conn_mut(),
         }
     }
 
@@ -97,22 +98,36 @@ pub(super) fn read_only(path: &Path) -> Result<Source, JournalError> {
 fn try_read_only(path: &Path) -> Result<Source, JournalError> {
     let (wal_path, shm_path) = (beside(path, "-wal"), beside(path, "-shm"));
     let stamp = Stamp::of(path)?;
-    if !stamp.has_log {
-        let conn = open(path, "mode=ro&immutable=1")?;
-        let checked = schema::verify(&conn, path);
-        let source = Source::Frozen { conn, stamp };
-        if source.is_outdated(path)? {
+    refuse_cut_short(path, stamp.file.2)?;
+    let mut frozen = false;
+    let held = hold(path, |alone| {
+        if alone {
+            wal::verify(path, &wal_path, &shm_path)?;
+        }
+        // Beside a locking connection of this process an immutable one would break its locks.
+        frozen = alone && !stamp.has_log;
+        if !frozen && !shm_path.exists() {
+            return Err(JournalError::Unfolded { path: path.to_path_buf(), wal: wal_path });
+        }
+        let how = if frozen { "mode=ro&immutable=1" } else { "mode=ro&readonly_shm=1" };
+        let conn = open(path, how)?;
+        let verified = schema::verify(&conn, path);
+        if frozen && stamp != Stamp::of(path)? {
             return Err(JournalError::Busy { path: path.to_path_buf() });
         }
-        return checked.map(|()| source);
+        verified.map(|()| (conn, !frozen))
+    })?;
+    Ok(if frozen { Source::Frozen { held, stamp } } else { Source::Live(held) })
+}
+
+/// SQLite takes a file shorter than its smallest page for a new one, writes over it, and deletes
+/// the log beside an empty one.
+pub(super) fn refuse_cut_short(path: &Path, length: u64) -> Result<(), JournalError> {
+    let lost_file = length == 0 && self::length(&beside(path, "-wal"))? > 0;
+    if lost_file || (1..512).contains(&length) {
+        return Err(JournalError::corrupt(path, format!("it was cut to {length} bytes")));
     }
-    if !shm_path.exists() {
-        return Err(JournalError::Unfolded { path: path.to_path_buf(), wal: wal_path });
-    }
-    wal::verify(path, &wal_path, &shm_path)?;
-    let conn = open(path, "mode=ro&readonly_shm=1")?;
-    schema::verify(&conn, path)?;
-    Ok(Source::Live(conn))
+    Ok(())
 }
 
 fn open(path: &Path, parameters: &str) -> Result<Connection, JournalError> {
@@ -143,7 +158,7 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn length(path: &Path) -> Result<u64, JournalError> {
+pub(super) fn length(path: &Path) -> Result<u64, JournalError> {
     match fs::metadata(path) {
         Ok(found) => Ok(found.len()),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(0),

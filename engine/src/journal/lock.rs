@@ -183,3 +183,99 @@ fn write_record(locks: &Path, record: &Path, owner: &Owner) -> io::Result<()> {
     file.persist(record)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn me(run: &str) -> Owner {
+        Owner::this_process(run, Timestamp::UNIX_EPOCH).unwrap()
+    }
+
+    fn leave_record(locks: &TempDir, owner: &Owner) {
+        write_record(locks.path(), &paths(locks.path(), "k").1, owner).unwrap();
+    }
+
+    fn take(locks: &TempDir) -> Result<Acquired, LockError> {
+        RunLock::acquire(locks.path(), "k", &me("r2"))
+    }
+
+    #[test]
+    fn it_is_held_once_and_names_its_owner() {
+        let locks = TempDir::new().unwrap();
+        let first = RunLock::acquire(locks.path(), "k", &me("r1")).unwrap();
+        assert_eq!(first.previous, None);
+        match take(&locks) {
+            Err(e @ LockError::Held { .. }) => {
+                let expected = format!("run `r1` holds it, process {}", std::process::id());
+                assert!(e.to_string().contains(&expected), "{e}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(RunLock::peek(locks.path(), "k"), Some(me("r1")));
+        RunLock::acquire(locks.path(), "another key", &me("r1")).unwrap();
+        drop(first);
+        assert_eq!(RunLock::peek(locks.path(), "k"), None);
+        assert_eq!(take(&locks).unwrap().previous, None);
+    }
+
+    #[test]
+    fn looking_makes_nothing() {
+        let locks = TempDir::new().unwrap();
+        assert_eq!(RunLock::peek(&locks.path().join("none"), "k"), None);
+        assert_eq!(fs::read_dir(locks.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_dead_owner_is_taken_over_and_reported() {
+        for dead in [
+            Owner { pid: 1, started_ticks: u64::MAX, ..me("r1") },
+            Owner { pid: u32::MAX, ..me("r1") },
+            Owner { boot_id: "an earlier boot".into(), ..me("r1") },
+        ] {
+            let locks = TempDir::new().unwrap();
+            leave_record(&locks, &dead);
+            let taken = take(&locks).unwrap();
+            assert_eq!(taken.previous, Some(dead));
+            assert_eq!(RunLock::peek(locks.path(), "k"), Some(me("r2")));
+        }
+    }
+
+    #[test]
+    fn a_torn_record_is_nobody() {
+        let locks = TempDir::new().unwrap();
+        fs::write(paths(locks.path(), "k").1, "{\"pid\": 4").unwrap();
+        assert_eq!(RunLock::peek(locks.path(), "k"), None);
+        assert_eq!(take(&locks).unwrap().previous, None);
+    }
+
+    #[test]
+    fn a_live_owner_keeps_it_though_the_lock_file_was_deleted() {
+        let locks = TempDir::new().unwrap();
+        let mut child =
+            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        let ticks = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap();
+        let other = Owner { pid: child.id(), started_ticks: ticks.parse().unwrap(), ..me("r1") };
+        leave_record(&locks, &other);
+        let refused = take(&locks);
+        assert!(matches!(&refused, Err(LockError::Held { owner }) if *owner == Some(other)));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(take(&locks).unwrap().previous.is_some());
+    }
+
+    #[test]
+    fn another_machines_owner_needs_a_person() {
+        let locks = TempDir::new().unwrap();
+        let far = Owner { host: "elsewhere.invalid".into(), ..me("r1") };
+        leave_record(&locks, &far);
+        let refused = take(&locks);
+        assert!(matches!(&refused, Err(LockError::Unsure { owner }) if *owner == far));
+        let taken = RunLock::take_over(locks.path(), "k", &me("r2")).unwrap();
+        assert_eq!(taken.previous, Some(far));
+    }
+}

@@ -15,6 +15,7 @@ mod event;
 mod lock;
 mod open;
 mod owner;
+mod process;
 mod projection;
 mod read;
 mod runs;

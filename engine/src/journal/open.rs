@@ -2,12 +2,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat};
 use rusqlite::{Connection, OpenFlags};
 
 use super::access::{self, Source, beside};
+use super::process::hold;
 use super::{Journal, JournalError, StateDir, schema, wal};
 
 /// Up to this size, in bytes, every opening for writing reads the whole file.
@@ -36,7 +40,7 @@ impl Journal {
         let source = match mode {
             Mode::ReadWrite => {
                 dir.create()?;
-                Source::Live(read_write(&path)?)
+                Source::Live(hold(&path, |alone| Ok((read_write(&path, alone)?, true)))?)
             }
             Mode::ReadOnly if !dir.has_journal()? => {
                 return Err(JournalError::NotFound { run: "in this state folder".into() });
@@ -55,20 +59,27 @@ impl Journal {
     }
 }
 
-fn read_write(path: &Path) -> Result<Connection, JournalError> {
+fn read_write(path: &Path, alone: bool) -> Result<Connection, JournalError> {
     let wrong = |source| JournalError::sqlite(path, source);
-    // SQLite would open a file that may not be written for reading only, and say so late.
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(|source| JournalError::io_write(path, source))?;
-    let length = file.metadata().map_err(|source| JournalError::io(path, source))?.len();
-    drop(file);
-    wal::verify(path, &beside(path, "-wal"), &beside(path, "-shm"))?;
+    // Made here for its permissions, which SQLite gives the files beside it, too. Never opened
+    // here when it exists: see the module `process`.
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    if let Err(e) = made.map(drop)
+        && e.kind() != ErrorKind::AlreadyExists
+    {
+        return Err(JournalError::io_write(path, e));
+    }
+    // SQLite would open what may not be written for reading only, and say so late.
+    for needed in [path.parent().unwrap_or(path), path] {
+        let rights = AccessFlags::R_OK | AccessFlags::W_OK;
+        faccessat(AT_FDCWD, needed, rights, AtFlags::AT_EACCESS)
+            .map_err(|errno| JournalError::io_write(needed, errno.into()))?;
+    }
+    let length = access::length(path)?;
+    access::refuse_cut_short(path, length)?;
+    if alone {
+        wal::verify(path, &beside(path, "-wal"), &beside(path, "-shm"))?;
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(path, flags).map_err(wrong)?;
     access::configure(&conn, path)?;

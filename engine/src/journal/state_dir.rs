@@ -1,11 +1,12 @@
 //! The folder that holds a journal, its locks, step output and undo data.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::JournalError;
+use super::access::{beside, length};
 
 /// A state folder. Making this value touches nothing; only [`StateDir::create`] writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,18 +91,14 @@ impl StateDir {
         }
     }
 
-    /// Whether there is a journal with content. An empty file is what a kill during the first
-    /// opening leaves; it holds no run.
+    /// Whether there is a journal with content. An empty file without a log beside it is what a
+    /// kill during the first opening leaves; it holds no run.
     ///
     /// # Errors
     /// [`JournalError::Io`] when the folder may not be looked into.
     pub fn has_journal(&self) -> Result<bool, JournalError> {
         let path = self.journal();
-        match fs::metadata(&path) {
-            Ok(found) => Ok(found.len() > 0),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(e) => Err(JournalError::io(&path, e)),
-        }
+        Ok(length(&path)? > 0 || (path.exists() && length(&beside(&path, "-wal"))? > 0))
     }
 }
 

@@ -20,7 +20,8 @@ const FRAME_HEADER: usize = 24;
 /// under the first reading.
 const READINGS: usize = 3;
 
-/// Refuses a log that lost commits.
+/// Refuses a log that lost commits. Only to be called while this process has no locking connection
+/// to the journal, since it opens and closes the index.
 pub(super) fn verify(journal: &Path, wal: &Path, shm: &Path) -> Result<(), JournalError> {
     let mut said = None;
     for _ in 0..READINGS {
@@ -40,20 +41,22 @@ fn look(wal: &Path, shm: &Path) -> io::Result<Option<String>> {
     let index = Index::read(shm)?;
     let file = match File::open(wal) {
         Ok(file) => file,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(missing(index)),
         Err(e) => return Err(e),
     };
     let length = file.metadata()?.len();
     if length <= HEADER as u64 {
-        return Ok(None);
+        return Ok(missing(index));
     }
     let mut reader = BufReader::with_capacity(1 << 16, file);
     let mut head = [0; HEADER];
-    reader.read_exact(&mut head)?;
+    if !fill(&mut reader, &mut head)? {
+        return Ok(missing(index));
+    }
     let Some(log) = Log::of(&head) else {
         // A file that grew before its content reached the disk is all zeros.
         return Ok(if is_zero(&head) && rest_is_zero(&mut reader)? {
-            None
+            missing(index)
         } else {
             Some("the header of its write-ahead log is damaged".into())
         });
@@ -78,20 +81,31 @@ fn look(wal: &Path, shm: &Path) -> io::Result<Option<String>> {
             lost_commits += 1;
         }
     }
-    // A writer may have started the log anew while it was read.
-    let mut again = [0; HEADER];
-    File::open(wal)?.read_exact(&mut again)?;
-    if again != head {
+    let frames_lost = index.is_some_and(|i| i.salt == log.salt && i.frames > good);
+    // A writer may have started the log anew, or folded it, while it was read.
+    if !(lost_commits > 1 || frames_lost) || !starts_with(wal, &head)? {
         return Ok(None);
     }
-    let frames_lost = index.is_some_and(|i| i.salt == log.salt && i.frames > good);
-    if lost_commits > 1 || frames_lost {
-        let broken = broken.unwrap_or(at + 1);
-        return Ok(Some(format!(
-            "its write-ahead log is damaged at frame {broken}, and committed events stand behind it"
-        )));
+    let broken = broken.unwrap_or(at + 1);
+    Ok(Some(format!(
+        "its write-ahead log is damaged at frame {broken}, and committed events stand behind it"
+    )))
+}
+
+fn starts_with(wal: &Path, head: &[u8; HEADER]) -> io::Result<bool> {
+    let mut now = [0; HEADER];
+    match File::open(wal) {
+        Ok(mut file) => Ok(fill(&mut file, &mut now)? && now == *head),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
     }
-    Ok(None)
+}
+
+/// A clean end folds the log into the journal and removes the index before the log.
+fn missing(index: Option<Index>) -> Option<String> {
+    index
+        .filter(|index| index.frames > index.folded)
+        .map(|_| "its write-ahead log is missing or empty, and committed events were in it".into())
 }
 
 struct Log {
@@ -138,20 +152,22 @@ impl Log {
 struct Index {
     salt: [u8; 8],
     frames: u32,
+    /// How many of them the journal's file itself has, too.
+    folded: u32,
 }
 
 impl Index {
     fn read(shm: &Path) -> io::Result<Option<Self>> {
-        let mut copies = [0; 96];
+        let mut start = [0; 100];
         let mut file = match File::open(shm) {
             Ok(file) => file,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e),
         };
-        if !fill(&mut file, &mut copies)? {
+        if !fill(&mut file, &mut start)? {
             return Ok(None);
         }
-        let (one, two) = copies.split_at(48);
+        let (one, two, folded) = (&start[..48], &start[48..96], &start[96..]);
         // Two equal copies: one that differs was being written when its writer died.
         if one != two || one[12] == 0 {
             return Ok(None);
@@ -165,7 +181,8 @@ impl Index {
         }
         let mut salt = [0; 8];
         salt.copy_from_slice(&one[32..40]);
-        Ok(Some(Self { salt, frames: native(16) }))
+        let folded = u32::from_ne_bytes([folded[0], folded[1], folded[2], folded[3]]);
+        Ok(Some(Self { salt, frames: native(16), folded }))
     }
 }
 
