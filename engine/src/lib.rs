@@ -10,5 +10,6 @@ pub mod kind;
 pub mod plan;
 pub mod process;
 pub mod run;
+pub mod journal;
 pub mod text;
 pub mod yaml;

@@ -1,0 +1,182 @@
+//! Connections that write nothing, not even the files that SQLite makes for itself.
+//!
+//! A database in WAL mode is usually read through an index file (`-shm`) which the reader would
+//! create. A dry-run may not do that, and a user with read permission only cannot. So:
+//!
+//! | beside the journal | how it is read |
+//! |---|---|
+//! | no `-wal`, or an empty one | everything is in the file: `immutable=1` |
+//! | `-wal` and `-shm` | `readonly_shm=1`: live with the writer, or rebuilt in memory |
+//! | `-wal` without `-shm` | not at all: the newest events would be missed |
+//!
+//! An immutable connection takes no lock and would not notice a writer that comes later.
+//! So each reading compares the file's stamp before and after, and is repeated when it moved.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::process::{Held, hold};
+use super::{JournalError, schema, wal};
+
+/// How often an opening or a reading is repeated while a writer starts or ends.
+pub(super) const ATTEMPTS: usize = 50;
+/// Pause between them.
+pub(super) const PAUSE: Duration = Duration::from_millis(2);
+
+/// A connection and what it rests on.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// SQLite's locks keep it consistent.
+    Live(Held),
+    /// Good as long as the stamp is the same.
+    Frozen { held: Held, stamp: Stamp },
+}
+
+/// What changes when somebody writes to the file itself or starts a log beside it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    file: (u64, u64, u64, i64, i64),
+    has_log: bool,
+}
+
+impl Source {
+    pub(super) fn conn(&self) -> &Connection {
+        match self {
+            Self::Live(held) | Self::Frozen { held, .. } => held.conn(),
+        }
+    }
+
+    pub(super) fn conn_mut(&mut self) -> &mut Connection {
+        match self {
+            Self::Live(held) | Self::Frozen { held, .. } => held.conn_mut(),
+        }
+    }
+
+    /// Whether what it read, or would read, is not what is there.
+    pub(super) fn is_outdated(&self, path: &Path) -> Result<bool, JournalError> {
+        match self {
+            Self::Live(_) => Ok(false),
+            Self::Frozen { stamp, .. } => Ok(*stamp != Stamp::of(path)?),
+        }
+    }
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Result<Self, JournalError> {
+        let m = fs::metadata(path).map_err(|source| JournalError::io(path, source))?;
+        let file = (m.dev(), m.ino(), m.len(), m.mtime(), m.mtime_nsec());
+        Ok(Self { file, has_log: length(&beside(path, "-wal"))? > 0 })
+    }
+}
+
+/// Opens for reading only; creates nothing.
+pub(super) fn read_only(path: &Path) -> Result<Source, JournalError> {
+    let mut attempt = 1;
+    loop {
+        match try_read_only(path) {
+            // A writer that is just starting or ending shows each of these for a moment.
+            Err(
+                JournalError::Unfolded { .. }
+                | JournalError::Sqlite { .. }
+                | JournalError::Busy { .. }
+                | JournalError::ReadOnly { .. },
+            ) if attempt < ATTEMPTS => {
+                attempt += 1;
+                std::thread::sleep(PAUSE);
+            }
+            done => return done,
+        }
+    }
+}
+
+fn try_read_only(path: &Path) -> Result<Source, JournalError> {
+    let (wal_path, shm_path) = (beside(path, "-wal"), beside(path, "-shm"));
+    let stamp = Stamp::of(path)?;
+    refuse_cut_short(path, stamp.file.2)?;
+    let mut frozen = false;
+    let held = hold(path, |alone| {
+        if alone {
+            wal::verify(path, &wal_path, &shm_path)?;
+        }
+        // Beside a locking connection of this process an immutable one would break its locks.
+        frozen = alone && !stamp.has_log;
+        if !frozen && !shm_path.exists() {
+            return Err(JournalError::Unfolded { path: path.to_path_buf(), wal: wal_path });
+        }
+        let how = if frozen { "mode=ro&immutable=1" } else { "mode=ro&readonly_shm=1" };
+        let conn = open(path, how)?;
+        let verified = schema::verify(&conn, path);
+        if frozen && stamp != Stamp::of(path)? {
+            return Err(JournalError::Busy { path: path.to_path_buf() });
+        }
+        verified.map(|()| (conn, !frozen))
+    })?;
+    Ok(if frozen { Source::Frozen { held, stamp } } else { Source::Live(held) })
+}
+
+/// SQLite takes a file shorter than its smallest page for a new one, writes over it, and deletes
+/// the log beside an empty one.
+pub(super) fn refuse_cut_short(path: &Path, length: u64) -> Result<(), JournalError> {
+    let lost_file = length == 0 && self::length(&beside(path, "-wal"))? > 0;
+    if lost_file || (1..512).contains(&length) {
+        return Err(JournalError::corrupt(path, format!("it was cut to {length} bytes")));
+    }
+    Ok(())
+}
+
+fn open(path: &Path, parameters: &str) -> Result<Connection, JournalError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(uri(path, parameters), flags)
+        .map_err(|source| JournalError::sqlite(path, source))?;
+    configure(&conn, path)?;
+    Ok(conn)
+}
+
+/// Settings of readers and writers.
+pub(super) fn configure(conn: &Connection, path: &Path) -> Result<(), JournalError> {
+    let wrong = |source| JournalError::sqlite(path, source);
+    conn.busy_timeout(Duration::from_secs(10)).map_err(wrong)?;
+    conn.pragma_update(None, "cell_size_check", true).map_err(wrong)?;
+    // A damaged schema cannot make us run functions of an attacker's choice.
+    conn.pragma_update(None, "trusted_schema", false).map_err(wrong)?;
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+/// The path with a suffix: `journal.db` -> `journal.db-wal`.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+pub(super) fn length(path: &Path) -> Result<u64, JournalError> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(found.len()),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(0),
+        Err(e) => Err(JournalError::io(path, e)),
+    }
+}
+
+fn uri(path: &Path, parameters: &str) -> String {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                uri.push(char::from(*byte));
+            }
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push('?');
+    uri.push_str(parameters);
+    uri
+}
