@@ -4,5 +4,6 @@
 //! arguments, and what happens leaves as events.
 
 pub mod document;
+pub mod process;
 pub mod text;
 pub mod yaml;

@@ -4,7 +4,7 @@ mod model;
 mod parse;
 
 pub use model::{
-    Attribute, Clause, Document, FrontMatter, Precondition, ShellBlock, StepsBlock, Task, TaskStatus,
-    WorkplanStatus,
+    Attribute, Clause, Document, FrontMatter, Precondition, ShellBlock, StepsBlock, Task,
+    TaskStatus, WorkplanStatus,
 };
 pub use parse::parse;
