@@ -55,8 +55,12 @@ pub fn socket_from_stdin() -> io::Result<OwnedFd> {
 /// socket, changes to `/`, and no longer ends by SIGINT, SIGTERM or SIGHUP.
 #[must_use]
 pub fn supervise(socket: OwnedFd, lock_file: Option<PathBuf>) -> i32 {
+    // A copy is none of the descriptors 0 to 2 and is closed on exec.
+    let copy = socket.try_clone();
+    drop(socket);
+    let Ok(socket) = copy else { return 1 };
     match prepare(&socket, lock_file) {
-        Ok((socket, _lock)) => {
+        Ok(_lock) => {
             let mut supervision = Supervision::new(socket);
             supervision.serve();
             supervision.end();
@@ -76,12 +80,7 @@ fn errno(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
-fn prepare(
-    socket: &OwnedFd,
-    lock_file: Option<PathBuf>,
-) -> Result<(OwnedFd, Option<File>), Refusal> {
-    // A copy, so that it is not one of the descriptors 0 to 2 and is closed on exec.
-    let socket = socket.try_clone().map_err(|e| ("copy the socket", errno(&e)))?;
+fn prepare(socket: &OwnedFd, lock_file: Option<PathBuf>) -> Result<Option<File>, Refusal> {
     set_signals().map_err(|e| ("set signal handlers", e))?;
     match setsid() {
         // A session leader already.
@@ -95,7 +94,7 @@ fn prepare(
         .transpose()
         .map_err(|e| ("take the lock file of the supervisor", errno(&e)))?;
     nix::unistd::chdir("/").map_err(|e| ("change to /", e))?;
-    Ok((socket, lock))
+    Ok(lock)
 }
 
 /// Gives every signal its default and those that would end the supervisor an empty handler. Not

@@ -67,7 +67,7 @@ fn parallel_leftovers(folder: &Path) {
         first.identity = identity(folder, "first");
         let mut second = sh(
             folder,
-            "sleep 302 & setsid sleep 303 & read -r word <go; kill %1; kill $!; echo $word",
+            "sleep 302 & a=$!; setsid sleep 303 & b=$!; read -r word <go; kill $a $b; echo $word",
         );
         second.identity = identity(folder, "second");
         second.log = None;
@@ -224,7 +224,7 @@ fn a_large_environment_arrives(folder: &Path) {
 
 pub(crate) fn engine_that_ignores_signals(folder: &Path) {
     let script = "grep -E '^Sig(Blk|Ign):' /proc/self/status | cut -f2; ls /proc/self/fd | wc -l;
-        ps -o sid=,pgid= -p $$ >/dev/null 2>&1; cat /proc/$$/stat | cut -d' ' -f1,5; pwd; echo ${HOME-unset}";
+        cat /proc/$$/stat | cut -d' ' -f1,5; pwd; echo ${HOME-unset}";
     let mut spec = sh(folder, script);
     spec.capture_stdout = Some(1000);
     let finished = run(spec).unwrap();
@@ -243,7 +243,10 @@ fn children_start_clean(folder: &Path) {
     assert!(engine.wait().unwrap().success());
     let lines: Vec<&str> = said.lines().collect();
     let [blocked, ignored, fds, group, cwd, home] = lines[..] else { panic!("{said}") };
-    assert_eq!((blocked, ignored), ("0000000000000000", "0000000000000000"));
+    assert_eq!(blocked, "0000000000000000");
+    // glibc's posix_spawn ignores its two internal signals, 32 and 33.
+    let ignored = u64::from_str_radix(ignored, 16).unwrap() & !0x1_8000_0000;
+    assert_eq!(ignored, 0, "{ignored:x}");
     // 0, 1, 2 and the one that reads the folder.
     assert_eq!(fds.trim(), "4");
     let (pid, group) = group.split_once(' ').unwrap();
