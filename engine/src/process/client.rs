@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{Shutdown, shutdown};
-use nix::unistd::getpid;
+use nix::unistd::{Pid, getpid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -83,6 +84,7 @@ pub(super) struct Shared {
     pub(super) null: OwnedFd,
     next_id: AtomicU64,
     runs: Mutex<HashMap<u64, UnboundedSender<Reply>>>,
+    pid: u32,
     child: Mutex<Child>,
     spared: Mutex<Vec<ProcessId>>,
     /// Cancelled and replaced by [`Supervisor::kill_all`].
@@ -119,6 +121,7 @@ impl Supervisor {
             null: null.into(),
             next_id: AtomicU64::new(1),
             runs: Mutex::default(),
+            pid: child.id(),
             child: Mutex::new(child),
             spared: Mutex::default(),
             killed: Mutex::default(),
@@ -151,7 +154,7 @@ impl Supervisor {
     /// The supervisor's process number.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        lock(&self.shared.child).id()
+        self.shared.pid
     }
 
     /// Kills every step at once, without SIGTERM. Their runs end as their processes do, with
@@ -175,11 +178,18 @@ impl Supervisor {
     /// Ends the supervisor and everything it still runs, and waits until it has gone.
     ///
     /// # Errors
-    /// [`ProcessError::SupervisorSilent`] when it has not within 5 s.
+    /// [`ProcessError::SupervisorSilent`] when it has not within 5 s. It is then killed, and its
+    /// orphans as if it had been lost.
     pub async fn shutdown(self) -> Result<(), ProcessError> {
         self.shared.close();
-        let ended = tokio::time::timeout(SHUTDOWN_WAIT, self.shared.ended.cancelled());
-        ended.await.map_err(|_| ProcessError::SupervisorSilent(SHUTDOWN_WAIT))
+        if tokio::time::timeout(SHUTDOWN_WAIT, self.shared.ended.cancelled()).await.is_ok() {
+            return Ok(());
+        }
+        self.shared.closing.store(false, Ordering::Release);
+        // The reader reaps it when its socket closes, so the number is still its own.
+        let _ = kill(Pid::from_raw(self.shared.pid.cast_signed()), Signal::SIGKILL);
+        self.shared.wait_cleaned().await;
+        Err(ProcessError::SupervisorSilent(SHUTDOWN_WAIT))
     }
 }
 
@@ -200,6 +210,11 @@ impl Shared {
     /// Is cancelled when everything that runs now is killed.
     pub(super) fn killed(&self) -> CancellationToken {
         lock(&self.killed).clone()
+    }
+
+    /// Waits, for a bounded time, until the orphans of a lost supervisor are killed.
+    pub(super) async fn wait_cleaned(&self) {
+        let _ = tokio::time::timeout(ORPHANS_WAIT * 2, self.ended.cancelled()).await;
     }
 
     pub(super) fn forget(&self, id: u64) {
@@ -268,7 +283,7 @@ impl Shared {
             .map(|service| service.pid)
             .collect();
         let me = getpid().as_raw();
-        let my_session = nix::unistd::getsid(None).map_or(0, nix::unistd::Pid::as_raw);
+        let my_session = nix::unistd::getsid(None).map_or(0, Pid::as_raw);
         let table = Table::new();
         let orphans = || {
             let mut kept: HashSet<i32> = spared.iter().copied().collect();

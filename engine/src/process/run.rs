@@ -199,7 +199,9 @@ impl Supervisor {
         let fds = [sealed.as_raw_fd(), stdin, theirs.stdout.as_raw_fd(), theirs.stderr.as_raw_fd()];
         let grace = u64::try_from(spec.leftover_grace.as_millis()).unwrap_or(u64::MAX);
         let request = Request::Spawn { id, leftover_grace_ms: grace };
-        self.shared.send(&request, &fds).await.map_err(lost)?;
+        if let Err(error) = self.shared.send(&request, &fds).await {
+            return Err(lost(error, &self.shared).await);
+        }
         drop((sealed, theirs));
         let flow = Flow::new(&spec, log, pipes);
         Following { run, replies, program: command.program, flow, spec, cancel, started }
@@ -209,9 +211,12 @@ impl Supervisor {
 }
 
 /// A closed socket is a lost supervisor, whoever notices first.
-fn lost(error: io::Error) -> ProcessError {
+async fn lost(error: io::Error, shared: &Shared) -> ProcessError {
     match error.kind() {
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => ProcessError::SupervisorLost,
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+            shared.wait_cleaned().await;
+            ProcessError::SupervisorLost
+        }
         _ => ProcessError::Socket(error),
     }
 }
@@ -334,7 +339,10 @@ impl Following<'_> {
     }
 
     async fn kill(&self, how: Kill) -> Result<(), ProcessError> {
-        self.run.shared.send(&Request::Kill { id: self.run.id, how }, &[]).await.map_err(lost)
+        match self.run.shared.send(&Request::Kill { id: self.run.id, how }, &[]).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(lost(error, self.run.shared).await),
+        }
     }
 
     fn refused(&self, source: Errno, cwd: bool) -> ProcessError {

@@ -3,13 +3,16 @@
 use std::fs;
 use std::io::Read;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
-use workplan_engine::process::{ProcessError, Supervisor, become_subreaper, wait_supervisor_gone};
+use workplan_engine::process::{
+    ProcessError, ProcessId, Supervisor, become_subreaper, wait_supervisor_gone,
+};
 
 use crate::support::{
     assert_gone, block_on, config, engine as start_engine, marked, process_in, sh, supervisor,
@@ -37,6 +40,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_dropped_supervisor_ends_its_steps", a_dropped_supervisor_ends_its_steps),
         trial("a_dropped_run_ends_its_step", a_dropped_run_ends_its_step),
         trial("a_step_that_is_hard_to_end_can_be_killed", a_step_that_is_hard_to_end_can_be_killed),
+        trial("a_silent_supervisor_is_replaced_by_the_engine", a_silent_supervisor),
         trial("a_supervisor_waits_for_the_lock", a_supervisor_waits_for_the_lock),
         trial("a_supervisor_ignores_terminal_signals", a_supervisor_ignores_terminal_signals),
     ]
@@ -72,7 +76,11 @@ pub(crate) fn engine_without_supervisor(folder: &Path) {
     block_on(async {
         let supervisor = supervisor().await;
         fs::write(folder.join("supervisor"), format!("{}\n", supervisor.pid())).unwrap();
+        let mut service = Command::new("setsid").args(["sleep", "304"]).spawn().unwrap();
+        supervisor.spare(ProcessId::of(service.id().cast_signed()).unwrap());
         let run = supervisor.run(sh(folder, STUBBORN), CancellationToken::new()).await;
+        assert!(service.try_wait().unwrap().is_none(), "the service was killed");
+        service.kill().unwrap();
         assert!(matches!(run, Err(ProcessError::SupervisorLost)), "{run:?}");
         assert_eq!(marked(folder), [""; 0]);
         let again = supervisor.run(sh(folder, "true"), CancellationToken::new()).await;
@@ -164,6 +172,35 @@ fn a_step_that_is_hard_to_end_can_be_killed(folder: &Path) {
         assert_eq!(marked(folder), [""; 0]);
         supervisor.shutdown().await.unwrap();
     });
+}
+
+pub(crate) fn engine_with_silent_supervisor(folder: &Path) {
+    block_on(async {
+        let supervisor = supervisor().await;
+        let run = supervisor.run(sh(folder, STUBBORN), CancellationToken::new());
+        let started = tokio::task::spawn_blocking({
+            let folder = folder.to_owned();
+            move || STUBBORN_FILES.map(|name| process_in(&folder.join(name)))
+        });
+        tokio::select! {
+            _ = run => panic!("the step ended"),
+            processes = started => processes.unwrap(),
+        };
+        let pid = Pid::from_raw(supervisor.pid().cast_signed());
+        kill(pid, Signal::SIGSTOP).unwrap();
+        let error = supervisor.shutdown().await.unwrap_err();
+        assert!(matches!(error, ProcessError::SupervisorSilent(_)), "{error}");
+        assert_eq!(marked(folder), [""; 0]);
+    });
+    println!("cleaned up");
+}
+
+fn a_silent_supervisor(folder: &Path) {
+    let mut engine = start_engine("silent", folder);
+    let mut said = String::new();
+    engine.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    engine.wait().unwrap();
+    assert_eq!(said, "cleaned up\n");
 }
 
 fn a_supervisor_waits_for_the_lock(folder: &Path) {

@@ -3,6 +3,9 @@
 //! This executable plays three parts: the test runner, the supervisor (`supervise [LOCK]`) and an
 //! engine that can be killed (`engine SCENARIO FOLDER`).
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "how the executable reports as an engine")]
+
 mod death;
 mod outcome;
 mod output;
@@ -34,6 +37,7 @@ fn engine(scenario: &str, folder: &Path) {
     match scenario {
         "death" => death::engine(folder),
         "lost" => death::engine_without_supervisor(folder),
+        "silent" => death::engine_with_silent_supervisor(folder),
         "clean" => outcome::engine_that_ignores_signals(folder),
         "flood" => output::engine_with_much_output(folder),
         "cost" => outcome::engine_that_measures(folder),
