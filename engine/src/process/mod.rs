@@ -15,8 +15,11 @@
 //! in an uninterruptible kernel wait, and one that a foreign daemon (systemd, Docker) started at a
 //! step's request. The first two are named in [`Finished::survivors`].
 
+mod child;
 mod client;
+mod command;
 mod error;
+mod flow;
 mod identity;
 mod lock;
 mod output;
@@ -27,11 +30,11 @@ mod table;
 mod trees;
 mod wire;
 
+pub use child::{Cause, ChildSpec, Exit, Finished, Stdin};
 pub use client::{Supervisor, SupervisorConfig, become_subreaper};
 pub use error::ProcessError;
 pub use identity::{Liveness, ProcessId};
 pub use lock::wait_supervisor_gone;
 pub use redact::{RedactStream, Redactor};
-pub use run::{Cause, ChildSpec, Exit, Finished, Stdin};
 pub use supervise::{socket_from_stdin, supervise};
 pub use wire::{ATTEMPT_VARIABLE, NamedProcess};
