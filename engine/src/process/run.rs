@@ -188,6 +188,10 @@ impl Following<'_> {
             }
         }
         let ended = ended.ok_or(ProcessError::SupervisorLost)?;
+        // Its end may be seen before the reason for it.
+        if cause == Cause::Exited && killed.is_cancelled() && matches!(ended.end, End::Signal(_)) {
+            cause = Cause::Cancelled;
+        }
         Ok(self.finish(ended, cause, pid))
     }
 
