@@ -2,5 +2,8 @@
 
 mod catalogue;
 pub mod command;
+pub mod files;
+pub mod gate;
+pub mod http;
 
 pub use catalogue::catalogue;
