@@ -61,11 +61,16 @@ fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)>
     std::iter::successors(error.source(), |cause| (*cause).source())
 }
 
+/// The TLS error that a cause is or holds. IO errors hide from `source` what they wrap, and wrap
+/// each other.
 fn tls<'e>(cause: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
-    // Standard IO errors hide what they wrap from `source`.
-    cause
-        .downcast_ref::<rustls::Error>()
-        .or_else(|| cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>())
+    let mut held = cause;
+    loop {
+        if let Some(tls) = held.downcast_ref::<rustls::Error>() {
+            return Some(tls);
+        }
+        held = held.downcast_ref::<io::Error>()?.get_ref()?;
+    }
 }
 
 /// The beginning of a body on one line: without secrets, control and direction characters.
