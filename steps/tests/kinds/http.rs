@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use workplan_engine::kind::{Applied, Binding, ErrorCause, Hands, Past, Seen, StepError, UndoPlan};
 
-use crate::support::{Answer, Server, World, build, interrupted, step, succeeded};
+use crate::support::{Answer, Server, TlsServer, World, build, interrupted, step, succeeded};
 
 async fn ask(json: Value) -> Result<Applied, StepError> {
     step("http.check", json).apply(&World::new().hands(Past::Never)).await
@@ -181,6 +181,30 @@ async fn a_file_of_authorities_must_be_one() {
     let error = check.apply(&hands).await.unwrap_err();
     assert!(error.what.contains("holds no PEM certificate"), "{error}");
     assert_eq!(error.cause, ErrorCause::NotStarted);
+}
+
+#[tokio::test]
+async fn only_the_named_authority_counts() {
+    let server = TlsServer::start().await;
+    let world = World::new();
+    let hands = world.hands(Past::Never);
+    world.write("right.pem", &server.certificate);
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    world.write("wrong.pem", &other.cert.pem());
+    let ask = |ca: &str, host: &str| {
+        step("http.check", json!({"url": format!("https://{host}:{}/", server.port), "ca": ca}))
+    };
+    ask("right.pem", "localhost").apply(&hands).await.unwrap();
+    for (ca, host) in [("wrong.pem", "localhost"), ("right.pem", "127.0.0.1")] {
+        let error = ask(ca, host).apply(&hands).await.unwrap_err();
+        let said = format!(
+            "did not pass: TLS with {host}:{} failed: invalid peer certificate",
+            server.port
+        );
+        assert!(error.what.contains(&said), "{error}");
+    }
+    let insecure = json!({"url": format!("https://localhost:{}/", server.port), "insecure": true});
+    step("http.check", insecure).apply(&hands).await.unwrap();
 }
 
 #[test]

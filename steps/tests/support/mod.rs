@@ -2,9 +2,11 @@
 
 mod launcher;
 mod server;
+mod tls;
 
 pub(crate) use launcher::Direct;
 pub(crate) use server::{Answer, Server};
+pub(crate) use tls::TlsServer;
 
 use serde_json::Value;
 use std::collections::BTreeMap;
