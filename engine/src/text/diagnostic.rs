@@ -184,7 +184,8 @@ impl Diagnostics {
     /// Orders findings by file and place, for a reader who goes from top to bottom.
     pub fn sort(&mut self) {
         self.0.sort_by(|a, b| {
-            (a.shown_path(), a.span.map(|s| s.start)).cmp(&(b.shown_path(), b.span.map(|s| s.start)))
+            (a.shown_path(), a.span.map(|s| s.start))
+                .cmp(&(b.shown_path(), b.span.map(|s| s.start)))
         });
     }
 
