@@ -30,7 +30,9 @@ pub(super) enum BlockKind {
     ListEnd,
     Rule,
     /// HTML and indented code: seen, not read.
-    Opaque,
+    Opaque {
+        html: bool,
+    },
 }
 
 /// Where prose stands.
@@ -93,9 +95,10 @@ pub(super) fn read(file: &str, from: usize) -> Vec<Block> {
                     reader.flush();
                     fence = Some((span, Gathered::default()));
                 }
-                Tag::CodeBlock(CodeBlockKind::Indented) | Tag::HtmlBlock => {
+                tag @ (Tag::CodeBlock(CodeBlockKind::Indented) | Tag::HtmlBlock) => {
                     reader.flush();
-                    reader.push(BlockKind::Opaque, span);
+                    let html = tag == Tag::HtmlBlock;
+                    reader.push(BlockKind::Opaque { html }, span);
                     reader.containers.push(Container::Opaque);
                 }
                 Tag::List(_) => {

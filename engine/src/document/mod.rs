@@ -2,6 +2,7 @@
 
 mod attributes;
 mod blocks;
+mod edit;
 mod fences;
 mod front;
 mod heading;
@@ -14,6 +15,7 @@ mod scan;
 mod sections;
 mod status;
 
+pub use edit::{Completion, Edit, EditError, NewValue, apply};
 pub use model::{
     Attribute, Clause, Document, FrontMatter, Precondition, ShellBlock, StepsBlock, Task,
     TaskStatus, WorkplanStatus,

@@ -65,6 +65,7 @@ pub fn parse(file: &Arc<SourceFile>) -> (Document, Diagnostics) {
     for (section, owner) in sections.iter().zip(&owners) {
         pass.meaning(section, *owner, &known);
     }
+    pass.hidden_in_html();
     pass.nothing_to_run();
     diagnostics.sort();
     (document, diagnostics)
@@ -546,9 +547,52 @@ impl Pass<'_> {
         words
     }
 
+    /// HTML goes on to the next blank line, over headings and fences: nobody means that. What
+    /// stands in a comment or in `<pre>` is meant to be hidden.
+    fn hidden_in_html(&mut self) {
+        let blocks = self.blocks;
+        for block in blocks.iter().filter(|b| matches!(b.kind, BlockKind::Opaque { html: true })) {
+            let text = self.file.slice(block.span);
+            let head = text.trim_start().to_ascii_lowercase();
+            if ["<!", "<?", "<pre", "<script", "<style", "<textarea"]
+                .iter()
+                .any(|tag| head.starts_with(tag))
+            {
+                continue;
+            }
+            let mut at = block.span.start;
+            for line in text.split_inclusive('\n') {
+                let trimmed = line.trim();
+                let hashes = trimmed.trim_start_matches('#');
+                let is_heading = hashes.len() < trimmed.len()
+                    && heading::parse(hashes, &self.document.id).is_some();
+                let info = trimmed.trim_start_matches(['`', '~']);
+                let is_fence = trimmed.len() - info.len() >= 3
+                    && (matches!(info.split_whitespace().next(), Some("task" | "steps"))
+                        || info.contains(" step="));
+                if is_heading || is_fence {
+                    let start = at + (line.len() - line.trim_start().len());
+                    self.error(
+                        "hidden-in-html",
+                        Span::new(start, start + trimmed.len()),
+                        "this line is part of the HTML above it, so it is not read",
+                        "leave a blank line after the HTML; use a comment `<!-- … -->` to hide a task",
+                    );
+                    break;
+                }
+                at += line.len();
+            }
+        }
+    }
+
     fn nothing_to_run(&mut self) {
         let any = self.roles.iter().any(|r| !matches!(r, Role::Text));
-        if any || self.diagnostics.iter().any(|d| d.code == "fence-unclosed") {
+        if any
+            || self
+                .diagnostics
+                .iter()
+                .any(|d| matches!(d.code, "fence-unclosed" | "hidden-in-html"))
+        {
             return;
         }
         let text = self.file.text.trim_start_matches('\u{feff}');

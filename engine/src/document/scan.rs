@@ -141,7 +141,7 @@ impl<'a> Scanner<'a> {
                     self.end_list();
                 }
             }
-            BlockKind::Fence(_) | BlockKind::Rule | BlockKind::Opaque => {
+            BlockKind::Fence(_) | BlockKind::Rule | BlockKind::Opaque { .. } => {
                 if self.pending.as_ref().is_some_and(|p| p.list.is_none()) {
                     self.close();
                 }
