@@ -45,11 +45,12 @@ pub(super) fn read(file: &Arc<SourceFile>, diagnostics: &mut Diagnostics) -> Fro
         Some(close) => {
             let yaml = Span::new(first.end, close.start);
             let (node, found) = yaml::parse_block(file, &[yaml]);
-            let broken = found.has_errors();
+            let mut broken = found.has_errors();
             diagnostics.extend(found);
             let map = match node {
                 Some(Node { value: Value::Map(map), .. }) => map,
                 Some(node) if node.value != Value::Null => {
+                    broken = true;
                     diagnostics.push(
                         Diagnostic::error(
                             "wrong-type",

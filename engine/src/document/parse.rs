@@ -59,13 +59,13 @@ pub fn parse(file: &Arc<SourceFile>) -> (Document, Diagnostics) {
         diagnostics: &mut diagnostics,
     };
     let owners: Vec<Option<usize>> = sections.iter().map(|s| pass.section(s)).collect();
-    let headings = sections.iter().filter_map(|s| s.short.clone());
-    let known = Known::new(pass.document.tasks.iter().map(|t| t.short.clone()).chain(headings));
+    let known = Known::new(pass.document.tasks.iter().map(|t| t.short.clone()));
     pass.duplicates();
     for (section, owner) in sections.iter().zip(&owners) {
         pass.meaning(section, *owner, &known);
     }
     pass.hidden_in_html();
+    pass.backticks_in_info();
     pass.nothing_to_run();
     diagnostics.sort();
     (document, diagnostics)
@@ -92,13 +92,13 @@ fn read_front(document: &mut Document, diagnostics: &mut Diagnostics) {
                     ),
             );
         }
-    } else if let Some(entry) = map.entry("id") {
-        if entry.value.value == Value::Null || entry.value.as_str().is_some() {
-            diagnostics.push(
-                Diagnostic::error("missing-key", file, entry.key_span, "`id` says nothing")
-                    .with_help("write an id such as `id: TEAM-WP-0001`"),
-            );
-        }
+    } else if let Some(entry) = map.entry("id")
+        && (entry.value.value == Value::Null || entry.value.as_str().is_some())
+    {
+        diagnostics.push(
+            Diagnostic::error("missing-key", file, entry.key_span, "`id` says nothing")
+                .with_help("write an id such as `id: TEAM-WP-0001`"),
+        );
     }
     if let Some(title) = keys::text(file, map, "title", diagnostics) {
         document.title = prose::fold(title.as_str().unwrap_or_default());
@@ -226,7 +226,10 @@ impl Pass<'_> {
             _ => &empty,
         };
         // Broken YAML was reported; what it may have said is not missing.
-        let readable = node.is_some() || fence.content.text.trim().is_empty();
+        let readable = match node {
+            Some(node) => matches!(node.value, Value::Map(_) | Value::Null),
+            None => fence.content.text.trim().is_empty(),
+        };
         keys::check_task(file, map, self.diagnostics);
         let (id, short) = self.task_id(section, map, fence, readable)?;
         let status_node = keys::text(file, map, "status", self.diagnostics);
@@ -585,13 +588,31 @@ impl Pass<'_> {
         }
     }
 
+    /// A fence of backticks whose info string has a backtick is no fence: its closing line opens
+    /// another block instead.
+    fn backticks_in_info(&mut self) {
+        let blocks = self.blocks;
+        for block in blocks.iter().filter(|b| matches!(b.kind, BlockKind::Prose { .. })) {
+            let text = self.file.slice(block.span);
+            let line = text.lines().next().unwrap_or_default();
+            if text.starts_with("```") && line.contains(" step=") {
+                self.error(
+                    "backtick-in-info",
+                    Span::new(block.span.start, block.span.start + line.len()),
+                    "this line opens no block, because it has a backtick after the fence",
+                    "use `~~~` as the fence of this block, or `$(…)` for a command in a command",
+                );
+            }
+        }
+    }
+
     fn nothing_to_run(&mut self) {
         let any = self.roles.iter().any(|r| !matches!(r, Role::Text));
         if any
             || self
                 .diagnostics
                 .iter()
-                .any(|d| matches!(d.code, "fence-unclosed" | "hidden-in-html"))
+                .any(|d| matches!(d.code, "fence-unclosed" | "hidden-in-html" | "backtick-in-info"))
         {
             return;
         }

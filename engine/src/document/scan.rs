@@ -1,7 +1,7 @@
 //! Reads the prose of a task, and of what stands outside of tasks.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -75,6 +75,8 @@ pub(super) struct Scanner<'a> {
     pub(super) task: Option<&'a str>,
     pub(super) diagnostics: &'a mut Diagnostics,
     pub(super) findings: Findings,
+    /// The tasks in `findings.needs`.
+    needed: HashSet<String>,
     pending: Option<Pending>,
 }
 
@@ -99,7 +101,8 @@ impl<'a> Scanner<'a> {
         diagnostics: &'a mut Diagnostics,
     ) -> Self {
         let findings = Findings::default();
-        Self { file, workplan, known, task, diagnostics, findings, pending: None }
+        let needed = HashSet::new();
+        Self { file, workplan, known, task, diagnostics, findings, needed, pending: None }
     }
 
     /// Reads these blocks and gives what they say.
@@ -108,8 +111,6 @@ impl<'a> Scanner<'a> {
             self.block(block);
         }
         self.close();
-        let mut seen = HashMap::new();
-        self.findings.needs.retain(|(short, _)| seen.insert(short.clone(), ()).is_none());
         self.findings
     }
 
@@ -460,7 +461,7 @@ impl<'a> Scanner<'a> {
         }
         let rest = end.min(range.end)..range.end;
         for mention in mentions::find(&text.text, rest, self.workplan) {
-            let taken = self.findings.needs.iter().any(|(short, _)| *short == mention.short);
+            let taken = self.needed.contains(&mention.short);
             if !mention.foreign && !taken && self.known.contains(&mention.short) {
                 self.warn(
                     "precondition-not-understood",
@@ -485,7 +486,9 @@ impl<'a> Scanner<'a> {
                 "name the task that comes before it",
             );
         }
-        self.findings.needs.push((short, span));
+        if self.needed.insert(short.clone()) {
+            self.findings.needs.push((short, span));
+        }
     }
 
     fn warn(&mut self, code: &'static str, span: Span, message: &str, help: &str) {
@@ -501,8 +504,19 @@ impl Pending {
 
 /// `not` within the next three words of the same part of the sentence.
 fn is_negated(after: &str) -> bool {
-    let part = after.split([',', ';', '(']).next().unwrap_or_default();
-    part.split_whitespace().take(3).any(|word| word == "not" || word.ends_with("n't"))
+    let ends = |c: char| matches!(c, ',' | ';' | '(' | ')');
+    for word in after.split_whitespace().take(3) {
+        if word.starts_with(ends) {
+            return false;
+        }
+        if word.trim_end_matches(ends) == "not" || word.contains("n't") {
+            return true;
+        }
+        if word.contains(ends) {
+            return false;
+        }
+    }
+    false
 }
 
 /// `2026-01-31`.

@@ -357,16 +357,35 @@ fn syntax_error(file: &Arc<SourceFile>, places: &Places<'_>, error: &ScanError) 
     } else {
         at
     };
+    // A tab is often noticed elsewhere: at the start of the value before it.
+    let line_start = text[..at].rfind('\n').map_or(0, |i| i + 1);
+    let tab = text[line_start..]
+        .split_inclusive('\n')
+        .scan(line_start, |at, line| {
+            let start = *at;
+            *at += line.len();
+            Some((start, line))
+        })
+        .take(if info.contains("tab") { usize::MAX } else { 1 })
+        .find_map(|(start, line)| {
+            let indent = line.len() - line.trim_start().len();
+            line[..indent].find('\t').map(|i| start + i)
+        });
+    let indented_by_tab = tab.is_some() || info.contains("tab");
+    let at = tab.unwrap_or(at);
     let next = text[at..].chars().next().filter(|c| !matches!(c, '\n' | '\r'));
     let span = places.span((at, at + next.map_or(0, char::len_utf8)));
-    let line = &text[text[..at].rfind('\n').map_or(0, |i| i + 1)..];
-    let line = line.lines().next().unwrap_or_default();
-    let indented_by_tab = line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t');
-    let (code, message, help) = if indented_by_tab || info.contains("tab") {
+    let (code, message, help) = if indented_by_tab {
         (
             "yaml-syntax",
             "a tab cannot indent YAML".to_owned(),
             "indent with spaces; most editors can turn tabs into spaces",
+        )
+    } else if info.contains("recursion limit") {
+        (
+            "yaml-too-deep",
+            format!("the YAML is nested more than {MAX_DEPTH} levels deep"),
+            "nothing in these formats is nested that deep; check the brackets",
         )
     } else if info.contains("unknown anchor") {
         (

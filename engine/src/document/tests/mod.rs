@@ -1,6 +1,8 @@
 //! Text to text: a file in, what was understood out.
 
 mod broken;
+mod properties;
+mod prose;
 mod seeds;
 mod shapes;
 
@@ -70,13 +72,48 @@ fn read(name: &str, text: &str) -> (Document, Diagnostics) {
     parse(&file)
 }
 
-#[track_caller]
-fn check(text: &str, expected: &str) {
-    let (document, diagnostics) = read("W-1.md", text);
-    let out = render(&document, &diagnostics);
-    let want: String = expected.lines().skip(1).fold(String::new(), |all, line| {
-        all + line.strip_prefix("        ").unwrap_or(line) + "\n"
+/// Each text and what was understood of it, as one reviewable snapshot.
+fn check(name: &str, texts: &[&str]) {
+    let mut out = String::new();
+    for text in texts {
+        let (document, diagnostics) = read("W-1.md", text);
+        let shown = text.replace('\r', "\\r").replace('\u{feff}', "\\u{feff}");
+        let understood = render(&document, &diagnostics);
+        write!(out, "{shown}\n>>>\n{understood}\n=====================\n").unwrap();
+    }
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(name, out);
     });
-    let want = want.trim_end().to_owned() + "\n";
-    assert!(out == want, "\n--- text\n{text}\n--- got\n{out}\n--- expected\n{want}");
+}
+
+/// A workplan of one task with this text after its block.
+fn task(text: &str) -> String {
+    format!("## T01 - A\n\n```task\nid: W-1-T01\nstatus: todo\n```\n\n{text}\n")
+}
+
+/// Three tasks; the text stands under the third.
+fn third(text: &str) -> String {
+    let other = |n: u8| task("").replace("T01", &format!("T0{n}"));
+    format!(
+        "{}{}{}",
+        other(1),
+        other(2),
+        task(text).replace("## T01", "## T03").replace("W-1-T01", "W-1-T03")
+    )
+}
+
+/// The findings alone, and what hangs on the last task.
+fn check_prose(name: &str, texts: &[&str]) {
+    let mut out = String::new();
+    for text in texts {
+        let whole = third(text);
+        let (document, diagnostics) = read("W-1.md", &whole);
+        let understood = render(&document, &diagnostics);
+        let last = understood.find("T03 W-1-T03").map_or("", |i| &understood[i..]);
+        let last = last.split_once('\n').map_or("", |(_, rest)| rest);
+        write!(out, "{text}\n>>>\n{last}\n=====================\n").unwrap();
+    }
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(name, out);
+    });
 }

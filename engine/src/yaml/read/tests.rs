@@ -115,7 +115,8 @@ fn what_is_refused() {
 #[test]
 fn syntax_errors() {
     check("a: b: c", "!yaml-syntax 1:5 `: ` is not allowed here");
-    check("a:\n\tb: c", "!yaml-syntax 2:2 a tab cannot indent YAML");
+    check("a:\n\tb: c", "!yaml-syntax 2:1 a tab cannot indent YAML");
+    check("a: b\n\tb: c", "!yaml-syntax 2:1 a tab cannot indent YAML");
     check("a: \"b", "!yaml-syntax 1:4 a quote is not closed");
     check("a: `b`", "!yaml-syntax 1:4 a value cannot begin with this character");
     check(
@@ -130,7 +131,11 @@ fn syntax_errors() {
 
 #[test]
 fn deep_nesting_is_an_error_not_a_crash() {
-    check(&"[".repeat(100_000), "!yaml-too-deep 1:65 the YAML is nested more than 64 levels deep");
+    let message = "the YAML is nested more than 64 levels deep";
+    check(&"[".repeat(100), &format!("!yaml-too-deep 1:65 {message}"));
+    check(&"- ".repeat(100), &format!("!yaml-too-deep 1:129 {message}"));
+    // The library gives up by itself before the first event.
+    check(&"[".repeat(100_000), &format!("!yaml-too-deep 1:256 {message}"));
 }
 
 #[test]
