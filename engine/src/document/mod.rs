@@ -14,6 +14,7 @@ mod prose;
 mod scan;
 mod sections;
 mod status;
+mod unread;
 
 pub use edit::{Completion, Edit, EditError, NewValue, apply};
 pub use model::{
