@@ -289,6 +289,30 @@ async fn owners_are_names_or_numbers() {
 }
 
 #[tokio::test]
+async fn what_may_not_be_read_or_written_is_told() {
+    let world = World::new();
+    world.write("a", "x");
+    set_mode(&world, "a", 0);
+    let root = nix::unistd::geteuid().is_root();
+    let step = step("file.content", json!({"path": "a", "content": "x"}));
+    // Root may read all.
+    match seen(&world, &*step).await {
+        Seen::Done => assert!(root),
+        Seen::Unknown(why) => assert!(!root && why.ends_with("may not be read by this user")),
+        other => panic!("{other:?}"),
+    }
+    set_mode(&world, "a", 0o644);
+    fs::create_dir(world.path("locked")).unwrap();
+    set_mode(&world, "locked", 0o555);
+    let step = crate::support::step("file.content", json!({"path": "locked/a", "content": "x"}));
+    match step.apply(&world.hands(Past::Never)).await {
+        Ok(_) => assert!(root),
+        Err(e) => assert!(!root && e.what.ends_with("locked/a`: permission denied"), "{e}"),
+    }
+    set_mode(&world, "locked", 0o755);
+}
+
+#[tokio::test]
 async fn large_and_binary_contents_are_not_shown() {
     let world = World::new();
     fs::write(world.path("a"), [0xff, 0xfe]).unwrap();
