@@ -189,6 +189,12 @@ async fn undo_leaves_what_somebody_else_did_since() {
         "{error}"
     );
     assert_eq!(world.read("a").as_deref(), Some("theirs"));
+    // A changed file, then changed again: neither what was there nor what we wrote.
+    let prepared = step.prepare(&hands).await.unwrap();
+    step.apply(&hands).await.unwrap();
+    world.write("a", "theirs again");
+    assert!(step.undo(&hands, &prepared).await.is_err());
+    assert_eq!(world.read("a").as_deref(), Some("theirs again"));
     // A changed file, then removed.
     let prepared = step.prepare(&hands).await.unwrap();
     step.apply(&hands).await.unwrap();
