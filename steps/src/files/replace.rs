@@ -126,16 +126,17 @@ fn in_words(verb: &str, path: &Path, e: &io::Error) -> StepError {
             "there is no space left on its file system".to_owned(),
             Some("free some space, then go on with `workplan resume`"),
         ),
-        ErrorKind::PermissionDenied => (
-            "permission denied".to_owned(),
-            Some(
-                "run as a user that may write in this folder and, where `owner` is given or differs, may change owners",
-            ),
-        ),
+        // Before the kind, which is the same for EPERM and EACCES.
         _ if e.raw_os_error() == Some(nix::libc::EPERM) => (
             "the operation is not permitted to this user".to_owned(),
             Some(
                 "changing the owner of a file is for root; give `owner` as this user, or run as root",
+            ),
+        ),
+        ErrorKind::PermissionDenied => (
+            "permission denied".to_owned(),
+            Some(
+                "run as a user that may write in this folder and, where `owner` is given or differs, may change owners",
             ),
         ),
         ErrorKind::ReadOnlyFilesystem => ("its file system is read-only".to_owned(), None),

@@ -1,25 +1,24 @@
 //! What a `file.content` step sees, shows, does and takes back.
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use workplan_engine::digest::Digest;
 use workplan_engine::kind::{
-    Applied, Binding, Change, ErrorCause, Facts, Hands, Look, Observation, Prepared, Resources,
-    SecretRef, Seen, Step, StepError, UndoPlan, With,
+    Applied, Binding, Change, Facts, Hands, Look, Observation, Prepared, Resources, SecretRef,
+    Seen, Step, StepError, UndoPlan, With,
 };
 
 use super::owner;
 use super::place::{self, Place, State};
 use super::replace::{self, Whole};
+use super::undo::{Before, not_started, take_back};
+use super::wanted::{Wanted, octal};
 
 /// The largest content that is shown, in bytes.
 const SHOWN: usize = 64 * 1024;
-/// Permissions of a new file.
-const NEW: u32 = 0o644;
 /// Permissions of a sensitive file.
 const SENSITIVE: u32 = 0o600;
 
@@ -36,55 +35,6 @@ pub(super) struct ContentStep {
     owner: Option<String>,
     parents: bool,
     sensitive: bool,
-}
-
-/// What the file shall be, with everything resolved.
-#[derive(Clone)]
-struct Wanted {
-    bytes: Vec<u8>,
-    mode: Option<u32>,
-    owner: Option<(u32, Option<u32>)>,
-}
-
-impl Wanted {
-    fn mode(&self, now: Option<&State>) -> u32 {
-        self.mode.unwrap_or_else(|| now.map_or(NEW, |file| file.mode))
-    }
-
-    /// User and group; `None` for a new file whose owner was not given.
-    fn owner(&self, now: Option<&State>) -> Option<(u32, u32)> {
-        match (self.owner, now) {
-            (Some((uid, Some(gid))), _) => Some((uid, gid)),
-            (Some((uid, None)), Some(file)) => Some((uid, file.gid)),
-            (Some((uid, None)), None) => Some((uid, nix::unistd::getegid().as_raw())),
-            (None, Some(file)) => Some((file.uid, file.gid)),
-            (None, None) => None,
-        }
-    }
-
-    /// What is not as wanted, apart from the content: name, value now, value wanted.
-    fn differences(&self, file: &State) -> Vec<(&'static str, String, String)> {
-        let mut list = Vec::new();
-        let mode = self.mode(Some(file));
-        if mode != file.mode {
-            list.push(("mode", octal(file.mode), octal(mode)));
-        }
-        if let Some((uid, gid)) = self.owner(Some(file)).filter(|o| *o != (file.uid, file.gid)) {
-            list.push(("owner", format!("{}:{}", file.uid, file.gid), format!("{uid}:{gid}")));
-        }
-        list
-    }
-}
-
-/// What was there before, for the journal. The bytes are kept beside it.
-#[derive(Debug, Serialize, Deserialize)]
-struct Before {
-    /// The file itself, behind a symbolic link.
-    real: PathBuf,
-    /// Mode, user and group of the file, where there was one.
-    file: Option<(u32, u32, u32)>,
-    /// Folders that did not exist, outermost first.
-    folders: Vec<PathBuf>,
 }
 
 impl ContentStep {
@@ -316,66 +266,10 @@ impl Step for ContentStep {
     }
 }
 
-/// Restores what was there before, if the file is still as the step left it. What is already
-/// restored stays; what somebody else changed stays and is an error.
-fn take_back(
-    place: &Place,
-    wanted: &Wanted,
-    before: &Before,
-    bytes: Option<&[u8]>,
-    temporary: &Path,
-) -> Result<(), StepError> {
-    let changed = |how: &str| {
-        StepError::failed(format!(
-            "`{}` was {how} since by somebody else; it is left as it is",
-            place.real.display()
-        ))
-        .with_help("restore it by hand where that is wanted, then answer with `workplan resolve`")
-    };
-    if place.real != before.real {
-        return Err(changed("linked to another file"));
-    }
-    match (&place.file, before.file) {
-        (None, None) => {
-            replace::remove_empty(&before.folders);
-            Ok(())
-        }
-        (None, Some(_)) => Err(changed("removed")),
-        (Some(now), None) if now.bytes == wanted.bytes => {
-            replace::remove(&place.real)?;
-            replace::remove_empty(&before.folders);
-            Ok(())
-        }
-        (Some(now), Some((mode, uid, gid))) => {
-            let old =
-                bytes.ok_or_else(|| not_started("the old content is not to be had".to_owned()))?;
-            match (now.bytes == wanted.bytes, now.bytes == old) {
-                (true, true) if (now.mode, now.uid, now.gid) == (mode, uid, gid) => Ok(()),
-                (true, true) => replace::set_attributes(&place.real, mode, (uid, gid)),
-                (true, false) => {
-                    let whole = Whole { bytes: old, mode, owner: Some((uid, gid)) };
-                    replace::replace(&place.real, temporary, &whole)
-                }
-                (false, true) => Ok(()),
-                (false, false) => Err(changed("changed")),
-            }
-        }
-        (Some(_), None) => Err(changed("changed")),
-    }
-}
-
 /// A path without `.` and doubled slashes, so that one file has one name. `..` stays: what it
 /// means is known only where the links are.
 fn plain(path: &Path) -> PathBuf {
     path.components().filter(|c| *c != Component::CurDir).collect()
-}
-
-fn octal(mode: u32) -> String {
-    format!("{mode:04o}")
-}
-
-fn not_started(what: String) -> StepError {
-    StepError::new(ErrorCause::NotStarted, what)
 }
 
 /// Runs file work where it may block.

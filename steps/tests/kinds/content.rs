@@ -189,6 +189,12 @@ async fn undo_leaves_what_somebody_else_did_since() {
         "{error}"
     );
     assert_eq!(world.read("a").as_deref(), Some("theirs"));
+    // A changed file, then changed again: neither what was there nor what we wrote.
+    let prepared = step.prepare(&hands).await.unwrap();
+    step.apply(&hands).await.unwrap();
+    world.write("a", "theirs again");
+    assert!(step.undo(&hands, &prepared).await.is_err());
+    assert_eq!(world.read("a").as_deref(), Some("theirs again"));
     // A changed file, then removed.
     let prepared = step.prepare(&hands).await.unwrap();
     step.apply(&hands).await.unwrap();
@@ -286,6 +292,30 @@ async fn owners_are_names_or_numbers() {
         Ok(()) => assert_eq!(seen(&world, &*other).await, Seen::Done),
         Err(e) => assert!(!uid.is_root() && e.what.contains("not permitted"), "{e}"),
     }
+}
+
+#[tokio::test]
+async fn what_may_not_be_read_or_written_is_told() {
+    let world = World::new();
+    world.write("a", "x");
+    set_mode(&world, "a", 0);
+    let root = nix::unistd::geteuid().is_root();
+    let step = step("file.content", json!({"path": "a", "content": "x"}));
+    // Root may read all.
+    match seen(&world, &*step).await {
+        Seen::Done => assert!(root),
+        Seen::Unknown(why) => assert!(!root && why.ends_with("may not be read by this user")),
+        other => panic!("{other:?}"),
+    }
+    set_mode(&world, "a", 0o644);
+    fs::create_dir(world.path("locked")).unwrap();
+    set_mode(&world, "locked", 0o555);
+    let step = crate::support::step("file.content", json!({"path": "locked/a", "content": "x"}));
+    match step.apply(&world.hands(Past::Never)).await {
+        Ok(_) => assert!(root),
+        Err(e) => assert!(!root && e.what.ends_with("locked/a`: permission denied"), "{e}"),
+    }
+    set_mode(&world, "locked", 0o755);
 }
 
 #[tokio::test]
