@@ -178,7 +178,7 @@ impl Dispatcher<'_> {
                     return;
                 }
                 Some((identity, line)) = self.lines.recv() => {
-                    let step = identity.splitn(4, ':').nth(2).unwrap_or_default();
+                    let step = identity.split(':').nth(2).unwrap_or_default();
                     self.reporter.line(step, &line);
                 }
             }
