@@ -243,6 +243,10 @@ impl Machine {
     /// Takes an input in. `now_ms` only stamps the state; no decision depends on the clock.
     pub fn decide(&mut self, now_ms: i64, input: Input) -> Decision {
         self.now_ms = now_ms;
+        if self.mode == Mode::Ended {
+            // A timer or a second Ctrl-C that comes late: all is said already.
+            return Decision::default();
+        }
         match input {
             Input::Begin => self.begin(),
             Input::Looked { step, purpose, sight } => {
@@ -1010,9 +1014,9 @@ impl Machine {
                 }
             }
             Timer::Budget(bracket) => self.budget_spent(bracket),
-            Timer::Grace => {
-                self.actions.push(Action::Stop { steps: None, kill: false });
-            }
+            // The grace is the attempts'; an undo of a release has a deadline of its own.
+            Timer::Grace if matches!(self.mode, Mode::Release(_)) => {}
+            Timer::Grace => self.actions.push(Action::Stop { steps: None, kill: false }),
         }
     }
 
@@ -1021,7 +1025,8 @@ impl Machine {
         let spec = &plan.brackets[bracket];
         let open = self.state.brackets[bracket].open_since_ms.is_some()
             && self.state.brackets[bracket].releasing.is_none();
-        if !open || self.state.past_no_return().is_some() {
+        // During the release of another bracket this one is next; its undo must not be ended.
+        if !open || matches!(self.mode, Mode::Release(_)) || self.state.past_no_return().is_some() {
             return;
         }
         let budget = crate::duration::format(std::time::Duration::from_millis(
