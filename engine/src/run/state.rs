@@ -178,6 +178,8 @@ pub struct RunState {
     pub phase: RunPhase,
     /// Who ran it last.
     pub owner: ProcessId,
+    /// How the sources are found again.
+    pub sources: serde_json::Value,
     /// What was asked for, where it was not all.
     pub asked: Option<Scope>,
     /// Steps that are to be done again.
@@ -217,6 +219,7 @@ impl RunState {
             direction: Direction::Forward,
             phase: RunPhase::Live,
             owner: started.owner.clone(),
+            sources: started.sources.clone(),
             asked: started.asked.clone(),
             forced: started.forced.clone(),
             before: (started.updated.clone(), started.workplan_status.clone()),
