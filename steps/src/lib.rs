@@ -1,1 +1,9 @@
 //! The catalogue of step kinds.
+
+mod catalogue;
+pub mod command;
+pub mod files;
+pub mod gate;
+pub mod http;
+
+pub use catalogue::catalogue;

@@ -64,8 +64,10 @@ pub struct Task {
     pub needs: Vec<(String, Span)>,
     /// What "Done when" asks for, split at `;`.
     pub clauses: Vec<Clause>,
-    /// A line `Completed on …`, where there is one: its text and place.
+    /// A line `Completed on …`, where there is one: its text and place. The last, if many.
     pub completed: Option<(String, Span)>,
+    /// All lines `Completed on …` in the order of the file.
+    pub completions: Vec<(String, Span)>,
     /// All keys of the block.
     pub map: Map,
     /// The heading's line.

@@ -6,5 +6,6 @@
 mod read;
 mod value;
 
+pub(crate) use read::parse_gathered;
 pub use read::{parse_block, parse_file};
 pub use value::{Entry, Map, Node, Scalar, Value};

@@ -1,0 +1,151 @@
+//! What a child process is given, and what became of it.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::Sender;
+
+use super::{NamedProcess, Redactor};
+
+/// What a child reads on its standard input.
+#[derive(Clone, Default)]
+pub enum Stdin {
+    /// Nothing: `/dev/null`.
+    #[default]
+    Null,
+    /// These bytes, then the end. A child that does not read them all is not an error.
+    Bytes(Vec<u8>),
+}
+
+impl std::fmt::Debug for Stdin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Stdin::Null => f.write_str("Null"),
+            // Secrets travel this way.
+            Stdin::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+        }
+    }
+}
+
+/// What to run, and how.
+#[derive(Clone)]
+pub struct ChildSpec {
+    /// The program: a path, or a name that is looked up in the `PATH` of `env`.
+    pub program: PathBuf,
+    /// Its arguments, without the program's name. Everybody on the machine can read them.
+    pub args: Vec<OsString>,
+    /// The working folder; an absolute path.
+    pub cwd: PathBuf,
+    /// The complete environment; nothing is inherited.
+    pub env: Vec<(OsString, OsString)>,
+    /// The attempt's identity. All processes of the step have it as `WORKPLAN_ATTEMPT`, which is
+    /// one of the ways to find them again; so no two running steps may share one.
+    pub identity: String,
+    /// Standard input.
+    pub stdin: Stdin,
+    /// Keeps the first so many bytes of standard output for [`Finished::stdout`].
+    pub capture_stdout: Option<usize>,
+    /// Keeps the first so many bytes of standard error for [`Finished::stderr`].
+    pub capture_stderr: Option<usize>,
+    /// The log file of the combined output. It is created with mode 0600, or emptied; its folder
+    /// must exist.
+    pub log: Option<PathBuf>,
+    /// The log's largest size in bytes. What comes later is left out, except for the last 64 KiB.
+    pub log_limit: u64,
+    /// Takes secrets out of the log, the tail, the lines for the screen and command lines.
+    pub redactor: Arc<Redactor>,
+    /// How long the main process may run.
+    pub timeout: Option<Duration>,
+    /// The time between SIGTERM and SIGKILL after a timeout or a cancellation.
+    pub grace: Duration,
+    /// The same for what the main process leaves behind when it ends.
+    pub leftover_grace: Duration,
+    /// Gets each line of the redacted output. A full channel loses lines.
+    pub on_line: Option<Sender<String>>,
+}
+
+impl ChildSpec {
+    /// A specification with nothing captured, no log, no timeout, 10 s of grace and 500 ms for
+    /// leftovers.
+    pub fn new(
+        program: impl Into<PathBuf>,
+        cwd: impl Into<PathBuf>,
+        identity: impl Into<String>,
+    ) -> ChildSpec {
+        ChildSpec {
+            program: program.into(),
+            args: Vec::new(),
+            cwd: cwd.into(),
+            env: Vec::new(),
+            identity: identity.into(),
+            stdin: Stdin::Null,
+            capture_stdout: None,
+            capture_stderr: None,
+            log: None,
+            log_limit: 1 << 30,
+            redactor: Arc::new(Redactor::none()),
+            timeout: None,
+            grace: Duration::from_secs(10),
+            leftover_grace: Duration::from_millis(500),
+            on_line: None,
+        }
+    }
+}
+
+/// How the main process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// With this exit code.
+    Code(i32),
+    /// By this signal. 0 is a real-time signal.
+    Signal(i32),
+    /// It did not, in spite of SIGKILL for 5 s; it is among the survivors.
+    Never,
+}
+
+/// Why the main process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// By itself.
+    Exited,
+    /// It ran into its timeout.
+    TimedOut,
+    /// The token was cancelled, or everything was killed.
+    Cancelled,
+}
+
+/// A run that is over. No process of the step is left except the `survivors`.
+#[derive(Debug)]
+pub struct Finished {
+    /// How the main process ended.
+    pub exit: Exit,
+    /// Why it ended. An exit code of 0 after a timeout is still a timeout.
+    pub cause: Cause,
+    /// The main process's number, which may be reused by now.
+    pub pid: i32,
+    /// The captured standard output, *not* redacted: it is the source of the step's outputs.
+    pub stdout: Vec<u8>,
+    /// Whether standard output was longer than captured.
+    pub stdout_truncated: bool,
+    /// The captured standard error, not redacted either.
+    pub stderr: Vec<u8>,
+    /// Whether standard error was longer than captured.
+    pub stderr_truncated: bool,
+    /// The last 20 lines of the combined output, redacted; long lines are cut.
+    pub tail: Vec<String>,
+    /// How many bytes the child wrote.
+    pub output_bytes: u64,
+    /// Whether something still held an output pipe after the end, so that output may be missing.
+    pub output_open: bool,
+    /// Why the log is incomplete: the first error of writing it.
+    pub log_error: Option<io::Error>,
+    /// What the main process left behind and had to be ended; at most 32 are named.
+    pub leftovers: Vec<NamedProcess>,
+    /// What could not be killed; at most 32 are named.
+    pub survivors: Vec<NamedProcess>,
+    /// The time from the request to the end.
+    pub duration: Duration,
+}

@@ -1,0 +1,175 @@
+//! Children of steps, through the supervisor.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{OnceCell, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::vault::Vault;
+use super::world::World;
+use crate::kind::{
+    BaseEnv, CommandOutcome, CommandSpec, ErrorCause, Launcher, StepError,
+};
+use crate::process::{
+    Cause, ChildSpec, Exit, NamedProcess, ProcessError, Stdin, Supervisor, SupervisorConfig,
+};
+
+/// The most of standard output that a step may hand on as outputs.
+const CAPTURE_LIMIT: usize = 1024 * 1024;
+/// From SIGTERM to SIGKILL.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A line that a step said: the step's identity and the line.
+pub(super) type Line = (String, String);
+
+/// Starts the supervisor when the first child is needed, and children through it.
+pub(crate) struct Supervised {
+    config: SupervisorConfig,
+    supervisor: OnceCell<Supervisor>,
+    env: BaseEnv,
+    vault: Arc<Vault>,
+    lines: Option<mpsc::Sender<Line>>,
+}
+
+impl Supervised {
+    pub(super) fn new(
+        world: &World,
+        env: BaseEnv,
+        vault: Arc<Vault>,
+        lock_file: Option<PathBuf>,
+        lines: Option<mpsc::Sender<Line>>,
+    ) -> Arc<Self> {
+        let (program, mut args) = world.supervisor.clone();
+        args.extend(lock_file.iter().map(OsString::from));
+        let config = SupervisorConfig { program, args, lock_file };
+        Arc::new(Self { config, supervisor: OnceCell::new(), env, vault, lines })
+    }
+
+    /// Ends every child at once.
+    pub(super) async fn kill_all(&self) {
+        if let Some(supervisor) = self.supervisor.get() {
+            // A supervisor that cannot be told is dying, and kills everything as it does.
+            drop(supervisor.kill_all().await);
+        }
+    }
+
+    /// Waits until the supervisor and all that it still runs are gone.
+    pub(super) async fn shutdown(&self) -> Result<(), ProcessError> {
+        match self.supervisor.get() {
+            Some(supervisor) => supervisor.clone().shutdown().await,
+            None => Ok(()),
+        }
+    }
+
+    fn environment(&self, spec: &CommandSpec) -> Vec<(OsString, OsString)> {
+        use std::os::unix::ffi::OsStringExt as _;
+        let mut all: BTreeMap<OsString, OsString> = self.env.0.iter().cloned().collect();
+        for (name, value) in &spec.env {
+            all.insert(name.into(), value.into());
+        }
+        for (name, secret) in &spec.secret_env {
+            all.insert(name.into(), OsString::from_vec(secret.reveal().to_vec()));
+        }
+        all.into_iter().collect()
+    }
+}
+
+#[async_trait]
+impl Launcher for Supervised {
+    async fn run(
+        &self,
+        spec: CommandSpec,
+        identity: &str,
+        log: Option<PathBuf>,
+        cancel: CancellationToken,
+    ) -> Result<CommandOutcome, StepError> {
+        let supervisor = self
+            .supervisor
+            .get_or_try_init(|| Supervisor::start(self.config.clone()))
+            .await
+            .map_err(|e| not_started(&e))?;
+        let Some((program, args)) = spec.argv.split_first() else {
+            return Err(StepError::new(ErrorCause::NotStarted, "there is no program to run"));
+        };
+        let mut child = ChildSpec::new(program, &spec.cwd, identity);
+        child.args = args.to_vec();
+        child.env = self.environment(&spec);
+        child.stdin = match &spec.stdin {
+            Some(secret) => Stdin::Bytes(secret.reveal().to_vec()),
+            None => Stdin::Null,
+        };
+        child.capture_stdout = spec.capture.then_some(CAPTURE_LIMIT);
+        child.log = log.clone();
+        child.redactor = self.vault.redactor();
+        child.timeout = Some(spec.timeout);
+        child.grace = GRACE;
+        child.on_line = self.lines.as_ref().map(|lines| forward(lines.clone(), identity));
+        let finished = supervisor.run(child, cancel).await.map_err(|e| match e {
+            ProcessError::SupervisorLost | ProcessError::SupervisorSilent(_) => {
+                let mut error = StepError::new(ErrorCause::Cancelled, format!("failed to {e}"));
+                error.log = log.clone();
+                error
+            }
+            other => not_started(&other),
+        })?;
+        let mut notes = Vec::new();
+        if !finished.leftovers.is_empty() {
+            notes.push(format!("ended what it left running: {}", names(&finished.leftovers)));
+        }
+        if !finished.survivors.is_empty() {
+            notes.push(format!("could not be ended: {}", names(&finished.survivors)));
+        }
+        if let Some(error) = &finished.log_error {
+            notes.push(format!("its output could not all be kept: {error}"));
+        }
+        let (code, signal) = match finished.exit {
+            Exit::Code(code) => (Some(code), None),
+            Exit::Signal(signal) => (None, Some(signal)),
+            Exit::Never => (None, None),
+        };
+        Ok(CommandOutcome {
+            code,
+            signal,
+            timed_out: finished.cause == Cause::TimedOut,
+            cancelled: finished.cause == Cause::Cancelled,
+            stdout: finished.stdout,
+            tail: finished.tail,
+            log,
+            notes,
+        })
+    }
+}
+
+fn names(processes: &[NamedProcess]) -> String {
+    let names: Vec<String> =
+        processes.iter().map(|p| format!("{} ({})", p.command, p.pid)).collect();
+    names.join(", ")
+}
+
+fn not_started(error: &ProcessError) -> StepError {
+    let mut what = format!("failed to {error}");
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        what = format!("{what}: {inner}");
+        source = inner.source();
+    }
+    StepError::new(ErrorCause::NotStarted, what)
+}
+
+/// Hands lines on with the identity of who said them.
+fn forward(lines: mpsc::Sender<Line>, identity: &str) -> mpsc::Sender<String> {
+    let (sender, mut receiver) = mpsc::channel::<String>(64);
+    let identity = identity.to_owned();
+    tokio::spawn(async move {
+        while let Some(line) = receiver.recv().await {
+            // A screen that cannot keep up loses lines; the log has them all.
+            drop(lines.try_send((identity.clone(), line)));
+        }
+    });
+    sender
+}

@@ -1,0 +1,34 @@
+//! What a command does with a workplan: load, preview, run, resume, roll back, answer.
+//!
+//! The async half of the engine: it performs what [`crate::run::Machine`] decides.
+
+mod answer;
+mod dispatch;
+mod environment;
+mod error;
+mod evidence_file;
+mod history;
+mod launch;
+mod load;
+mod perform;
+mod precondition;
+mod preview;
+mod revise;
+mod run;
+mod saved;
+mod select;
+mod vault;
+mod world;
+mod writeback;
+
+pub use answer::answer;
+pub use error::SessionError;
+pub use evidence_file::{EvidenceFile, StepEvidence, TaskEvidence};
+pub use load::{Loaded, SourceOptions, load, load_target};
+pub use preview::{PlannedAction, Preview, StepPreview, preview};
+pub use run::{
+    Outcome, ResumeOptions, RollbackOptions, StartOptions, resume, rollback, rollback_scope, start,
+};
+pub use saved::{SavedPlan, SavedSources, SavedStep, SavedTask};
+pub use select::{load_run, owner_of, unfinished};
+pub use world::{Control, Reporter, World};

@@ -1,0 +1,19 @@
+//! Questions over HTTP.
+//!
+//! - `check`: parameters of `http.check`
+//! - `step`: when it asks, how often, and what counts
+//! - `request`: one request and its answer
+//! - `expected`: what an answer must be
+//! - `words`: why there was no answer
+//!
+//! Proxies are not honoured, also not those that the environment names: a check says something
+//! about the server, and must not depend on the shell it is started from. Certificates are
+//! checked against the machine's own store, or against `ca` alone where it is given.
+
+mod check;
+mod expected;
+mod request;
+mod step;
+mod words;
+
+pub use check::HttpCheck;

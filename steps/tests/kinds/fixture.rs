@@ -1,0 +1,183 @@
+//! One world a kind, in which the contract is tried.
+
+use async_trait::async_trait;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fs;
+
+use workplan_engine::digest::Digest;
+use workplan_engine::kind::{ErrorCause, Past, Step, With};
+
+use crate::cancel_when;
+use crate::support::{Answer, STEP, Server, World, with};
+
+/// A world with one step in it that can be cut off while it acts.
+#[async_trait]
+pub(crate) trait Fixture: Send + Sync {
+    fn world(&self) -> &World;
+    fn with(&self) -> With;
+    /// Lets the step get to its end from now on.
+    fn release(&self);
+    /// Begins an attempt and ends it before its end, as a kill would.
+    async fn cut_off(&self, step: &dyn Step);
+    /// Whether the step's effect is in the world.
+    fn is_there(&self) -> bool;
+    /// Puts another thing where the step's effect is.
+    fn put_foreign(&self);
+    /// All of the world that the step could change.
+    fn fingerprint(&self) -> BTreeMap<String, String> {
+        let world = self.world();
+        world
+            .names()
+            .into_iter()
+            .filter(|name| !["go", "started"].contains(&name.as_str()))
+            .map(|name| (name.clone(), world.read(&name).unwrap_or_default()))
+            .collect()
+    }
+}
+
+/// The fixture of a kind. A new kind must get one.
+pub(crate) async fn fixture(kind: &str) -> Box<dyn Fixture> {
+    let world = World::new();
+    match kind {
+        "command" => Box::new(Script(world)),
+        "file.content" => {
+            world.write("app.conf", "old\n");
+            Box::new(File(world))
+        }
+        "http.check" => {
+            let server = Server::start(&[Answer::Hang]).await;
+            Box::new(Http { world, server })
+        }
+        "gate.approve" => Box::new(Asking(world, "message")),
+        "manual" => Box::new(Asking(world, "instructions")),
+        _ => panic!("the kind `{kind}` has no fixture: write one"),
+    }
+}
+
+struct Script(World);
+
+#[async_trait]
+impl Fixture for Script {
+    fn world(&self) -> &World {
+        &self.0
+    }
+
+    fn with(&self) -> With {
+        with(json!({
+            "run": "echo $$ > started\nwhile [ ! -e go ]; do sleep 0.02; done\necho ours > made\necho rows=3",
+            "check": "[ -e made ] || exit 1\ngrep -qx ours made || { echo 'it is not ours' >&2; exit 2; }",
+            "undo": "if [ -e made ] && grep -qx ours made; then rm made; fi",
+            "outputs": {"rows": "int"},
+        }))
+    }
+
+    fn release(&self) {
+        self.0.write("go", "");
+    }
+
+    async fn cut_off(&self, step: &dyn Step) {
+        let hands = self.0.hands(Past::Never);
+        let begun = || self.0.read("started").is_some_and(|pid| pid.ends_with('\n'));
+        let error = cancel_when(step, &hands, "the script begins", begun).await;
+        assert_eq!(error.cause, ErrorCause::Cancelled);
+    }
+
+    fn is_there(&self) -> bool {
+        self.0.read("made").as_deref() == Some("ours\n")
+    }
+
+    fn put_foreign(&self) {
+        self.0.write("made", "theirs\n");
+    }
+}
+
+struct File(World);
+
+#[async_trait]
+impl Fixture for File {
+    fn world(&self) -> &World {
+        &self.0
+    }
+
+    fn with(&self) -> With {
+        with(json!({"path": "app.conf", "content": "new\n"}))
+    }
+
+    fn release(&self) {}
+
+    /// Killed between the write of the temporary file and the rename.
+    async fn cut_off(&self, _step: &dyn Step) {
+        let id = Digest::of(format!("workplan:r1:{STEP}").as_bytes());
+        self.0.write(&format!(".app.conf.wp-{}", id.short()), "ne");
+    }
+
+    fn is_there(&self) -> bool {
+        self.0.read("app.conf").as_deref() == Some("new\n")
+    }
+
+    fn put_foreign(&self) {
+        fs::remove_file(self.0.path("app.conf")).unwrap();
+        self.0.write("app.conf", "theirs\n");
+    }
+}
+
+struct Http {
+    world: World,
+    server: Server,
+}
+
+#[async_trait]
+impl Fixture for Http {
+    fn world(&self) -> &World {
+        &self.world
+    }
+
+    fn with(&self) -> With {
+        with(json!({"url": self.server.url, "contains": "fine"}))
+    }
+
+    fn release(&self) {
+        self.server.say(&[Answer::Say(200, "all is fine")]);
+    }
+
+    async fn cut_off(&self, step: &dyn Step) {
+        let hands = self.world.hands(Past::Never);
+        let asked = || !self.server.requests().is_empty();
+        let error = cancel_when(step, &hands, "the request arrives", asked).await;
+        assert_eq!(error.cause, ErrorCause::Cancelled);
+        self.server.say(&[Answer::Say(503, "not yet")]);
+    }
+
+    /// A proof's effect is that it was given the answer that it wants.
+    fn is_there(&self) -> bool {
+        self.server.served().contains(&200)
+    }
+
+    fn put_foreign(&self) {
+        self.server.say(&[Answer::Say(200, "another server")]);
+    }
+}
+
+struct Asking(World, &'static str);
+
+#[async_trait]
+impl Fixture for Asking {
+    fn world(&self) -> &World {
+        &self.0
+    }
+
+    fn with(&self) -> With {
+        with(json!({self.1: "Is the moon up?"}))
+    }
+
+    fn release(&self) {}
+
+    async fn cut_off(&self, _step: &dyn Step) {}
+
+    fn is_there(&self) -> bool {
+        false
+    }
+
+    fn put_foreign(&self) {}
+}

@@ -1,0 +1,7 @@
+//! What each kind promises beyond the contract.
+
+mod command;
+mod content;
+pub(crate) mod fixture;
+mod gate;
+mod http;

@@ -1,0 +1,99 @@
+//! Children without a supervisor.
+
+use async_trait::async_trait;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Mutex;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use std::os::unix::process::ExitStatusExt;
+use workplan_engine::kind::{CommandOutcome, CommandSpec, ErrorCause, Launcher, StepError};
+
+/// Starts children directly and ends their process group at the deadline or when cancelled.
+#[derive(Default)]
+pub(crate) struct Direct {
+    /// All that was asked for.
+    pub(crate) specs: Mutex<Vec<CommandSpec>>,
+}
+
+impl Direct {
+    pub(crate) fn count(&self) -> usize {
+        self.specs.lock().unwrap().len()
+    }
+
+    pub(crate) fn last(&self) -> CommandSpec {
+        self.specs.lock().unwrap().last().unwrap().clone()
+    }
+}
+
+async fn all(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_end(&mut bytes).await.unwrap();
+    }
+    bytes
+}
+
+#[async_trait]
+impl Launcher for Direct {
+    async fn run(
+        &self,
+        spec: CommandSpec,
+        _identity: &str,
+        log: Option<PathBuf>,
+        cancel: CancellationToken,
+    ) -> Result<CommandOutcome, StepError> {
+        self.specs.lock().unwrap().push(spec.clone());
+        let mut command = Command::new(&spec.argv[0]);
+        command
+            .args(&spec.argv[1..])
+            .current_dir(&spec.cwd)
+            .envs(spec.env.iter().cloned())
+            .envs(spec.secret_env.iter().map(|(name, value)| {
+                (name.clone(), String::from_utf8(value.reveal().to_vec()).unwrap())
+            }))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        let mut child = command
+            .spawn()
+            .map_err(|e| StepError::new(ErrorCause::NotStarted, format!("cannot start: {e}")))?;
+        let group = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
+        let out = tokio::spawn(all(child.stdout.take()));
+        let err = tokio::spawn(all(child.stderr.take()));
+        let (mut timed_out, mut cancelled) = (false, false);
+        let status = tokio::select! {
+            status = child.wait() => status.unwrap(),
+            () = tokio::time::sleep(spec.timeout) => {
+                timed_out = true;
+                killpg(group, Signal::SIGKILL).unwrap();
+                child.wait().await.unwrap()
+            }
+            () = cancel.cancelled() => {
+                cancelled = true;
+                killpg(group, Signal::SIGKILL).unwrap();
+                child.wait().await.unwrap()
+            }
+        };
+        let (stdout, stderr) = (out.await.unwrap(), err.await.unwrap());
+        let mut said = String::from_utf8_lossy(&[stdout.clone(), stderr].concat()).into_owned();
+        for (_, secret) in &spec.secret_env {
+            said = said.replace(&*String::from_utf8_lossy(secret.reveal()), "[redacted]");
+        }
+        Ok(CommandOutcome {
+            code: status.code(),
+            signal: status.signal(),
+            timed_out,
+            cancelled,
+            stdout: if spec.capture { stdout } else { Vec::new() },
+            tail: said.lines().map(str::to_owned).collect(),
+            log,
+            notes: Vec::new(),
+        })
+    }
+}
