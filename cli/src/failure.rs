@@ -2,6 +2,8 @@
 
 use workplan_engine::journal::{JournalError, LockError};
 
+use workplan_engine::session::SessionError;
+
 use crate::exit::{self, Exit};
 
 /// Why a command did not do what was asked.
@@ -41,7 +43,7 @@ impl Failure {
 
     /// From an error of the operating system over a path.
     pub(crate) fn io(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
-        let mut failure = Self::new(exit::INTERNAL, format!("failed to {doing} `{}`", path.display()));
+        let mut failure = Self::new(exit::FAILED, format!("failed to {doing} `{}`", path.display()));
         failure.causes.push(error.to_string());
         failure
     }
@@ -57,9 +59,22 @@ impl From<JournalError> for Failure {
     fn from(error: JournalError) -> Self {
         let exit = match error {
             JournalError::NotFound { .. } | JournalError::Ambiguous { .. } => exit::USAGE,
-            _ => exit::INTERNAL,
+            // The disk or the permissions, not a bug: after they are seen to, a run can be resumed.
+            _ => exit::FAILED,
         };
         Self::failed_to(exit, &error).with_help(error.help())
+    }
+}
+
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Self {
+        let error = match error {
+            SessionError::Journal(inner) => return inner.into(),
+            other => other,
+        };
+        let mut failure = Self::new(Exit::Code(error.exit_code()), error.to_string());
+        failure.help.extend(error.help());
+        failure
     }
 }
 
@@ -67,7 +82,7 @@ impl From<LockError> for Failure {
     fn from(error: LockError) -> Self {
         let exit = match error {
             LockError::Held { .. } | LockError::Unsure { .. } => exit::LOCKED,
-            LockError::Io { .. } => exit::INTERNAL,
+            LockError::Io { .. } => exit::FAILED,
         };
         Self::failed_to(exit, &error).with_help(error.help())
     }

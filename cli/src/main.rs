@@ -11,16 +11,15 @@ mod graph;
 mod json;
 mod panic;
 mod person;
-mod progress;
 mod reference;
 mod render;
-mod report;
 mod schema;
 mod secrets;
 mod signals;
 mod state;
 mod supervise;
 mod term;
+mod view;
 mod world;
 
 fn main() -> std::process::ExitCode {

@@ -70,7 +70,6 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Supervise {
         /// Held as long as it lives
-        #[arg(long)]
         lock: Option<std::path::PathBuf>,
     },
     /// For the makers of this program

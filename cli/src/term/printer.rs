@@ -72,6 +72,11 @@ impl Printer {
         }
     }
 
+    /// A printer of the same streams for another thread, without bars.
+    pub(crate) fn plain(other: &Self) -> PlainTalk {
+        PlainTalk { err_tty: other.err_tty }
+    }
+
     /// Whether a question can be asked: somebody reads stderr and can type an answer.
     pub(crate) fn can_ask(&self) -> bool {
         self.in_tty && self.err_tty
@@ -181,6 +186,21 @@ impl Printer {
     /// What stdout said no with, other than that its reader went away.
     pub(crate) fn trouble(&self) -> Option<io::ErrorKind> {
         self.trouble.borrow().filter(|kind| *kind != io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// Says lines on stderr from any thread.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlainTalk {
+    err_tty: bool,
+}
+
+impl PlainTalk {
+    /// Says a line.
+    pub(crate) fn talk(self, line: &str) {
+        let clean = if self.err_tty { sanitize(line) } else { line.into() };
+        // Nobody is left to be told that stderr is gone.
+        let _ = writeln!(io::stderr().lock(), "{clean}");
     }
 }
 

@@ -1,0 +1,11 @@
+//! Text for people.
+
+mod counts;
+mod diagnostic;
+mod signs;
+mod summary;
+
+pub(crate) use counts::{count, counted};
+pub(crate) use diagnostic::Renderer;
+pub(crate) use signs::{action_sign, state_style};
+pub(crate) use summary::{RunSummary, task_lines};
