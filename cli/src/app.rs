@@ -46,14 +46,15 @@ pub(crate) fn main() -> ExitCode {
     let state = args.global.state.clone().or_else(|| env.state.clone());
     let app = App { env, printer, state };
     panic::install(&app);
-    let exit = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| app.run(args.command))) {
-        Ok(Ok(exit)) => exit,
-        Ok(Err(failure)) => {
-            app.printer.failure(&failure);
-            failure.exit
-        }
-        Err(_) => exit::INTERNAL,
-    };
+    let exit =
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| app.run(args.command))) {
+            Ok(Ok(exit)) => exit,
+            Ok(Err(failure)) => {
+                app.printer.failure(&failure);
+                failure.exit
+            }
+            Err(_) => exit::INTERNAL,
+        };
     app.end(exit)
 }
 
@@ -61,6 +62,16 @@ impl App {
     fn run(&self, command: Command) -> Result<Exit, Failure> {
         match command {
             Command::Check(args) => commands::check(self, &args),
+            Command::Plan(args) => commands::plan(self, &args),
+            Command::Run(args) => commands::run(self, &args),
+            Command::Resume(args) => commands::resume(self, &args),
+            Command::Rollback(args) => commands::rollback(self, &args),
+            Command::Approve(args) => commands::gate(self, &args, true),
+            Command::Reject(args) => commands::gate(self, &args, false),
+            Command::Resolve(args) => commands::resolve(self, &args),
+            Command::Abandon(args) => commands::abandon(self, &args),
+            Command::Do(args) => commands::single(self, &args),
+            Command::Report(args) => commands::report(self, &args),
             Command::Status(args) => commands::status(self, &args),
             Command::Runs(args) => commands::runs(self, &args),
             Command::Log(args) => commands::log(self, &args),
@@ -77,9 +88,9 @@ impl App {
                 self.printer.data(&reference::markdown());
                 Ok(exit::DONE)
             }
-            _ => Err(Failure::usage("not yet")),
-            #[expect(unreachable_patterns, reason = "temporary")]
-            Command::Supervise { .. } => Err(Failure::usage("`supervise` is started by the engine")),
+            Command::Supervise { .. } => {
+                Err(Failure::usage("`supervise` is started by the engine"))
+            }
         }
     }
 

@@ -58,7 +58,9 @@ impl Environment {
             force_color: on("FORCE_COLOR") || on("CLICOLOR_FORCE"),
             dumb: text("TERM").is_some_and(|t| t == "dumb"),
             ci: on("CI"),
-            columns: text("COLUMNS").and_then(|c| c.parse().ok()).filter(|c| (20..=1000).contains(c)),
+            columns: text("COLUMNS")
+                .and_then(|c| c.parse().ok())
+                .filter(|c| (20..=1000).contains(c)),
             user: text("USER").or_else(|| text("LOGNAME")),
             all,
         }
@@ -66,7 +68,10 @@ impl Environment {
 
     /// The value of any variable, for `env:` secrets.
     pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
-        self.all.iter().find(|(key, _)| key.as_os_str() == OsStr::new(name)).map(|(_, v)| v.as_os_str())
+        self.all
+            .iter()
+            .find(|(key, _)| key.as_os_str() == OsStr::new(name))
+            .map(|(_, v)| v.as_os_str())
     }
 }
 
@@ -80,9 +85,15 @@ mod tests {
 
     #[test]
     fn empty_and_off_values_do_not_count() {
-        let none = read(&[("NO_COLOR", ""), ("FORCE_COLOR", "0"), ("CI", "false"), ("WORKPLAN_STATE", "")]);
+        let none = read(&[
+            ("NO_COLOR", ""),
+            ("FORCE_COLOR", "0"),
+            ("CI", "false"),
+            ("WORKPLAN_STATE", ""),
+        ]);
         assert!(!none.no_color && !none.force_color && !none.ci && none.state.is_none());
-        let all = read(&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1"), ("CI", "true"), ("LOGNAME", "ann")]);
+        let all =
+            read(&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1"), ("CI", "true"), ("LOGNAME", "ann")]);
         assert!(all.no_color && all.force_color && all.ci);
         assert_eq!(all.user.as_deref(), Some("ann"));
     }

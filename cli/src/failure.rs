@@ -43,7 +43,8 @@ impl Failure {
 
     /// From an error of the operating system over a path.
     pub(crate) fn io(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
-        let mut failure = Self::new(exit::FAILED, format!("failed to {doing} `{}`", path.display()));
+        let mut failure =
+            Self::new(exit::FAILED, format!("failed to {doing} `{}`", path.display()));
         failure.causes.push(error.to_string());
         failure
     }

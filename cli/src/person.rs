@@ -7,14 +7,19 @@ pub(crate) fn account(env: &Environment) -> String {
     let user = env
         .user
         .clone()
-        .or_else(|| nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|u| u.name))
+        .or_else(|| {
+            nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|u| u.name)
+        })
         .unwrap_or_else(|| format!("uid {}", nix::unistd::getuid()));
     format!("{user}@{}", machine_name())
 }
 
 /// The machine's name.
 pub(crate) fn machine_name() -> String {
-    nix::unistd::gethostname().ok().and_then(|h| h.into_string().ok()).unwrap_or_else(|| "localhost".to_owned())
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|h| h.into_string().ok())
+        .unwrap_or_else(|| "localhost".to_owned())
 }
 
 /// What identifies this machine, also when its name changes.

@@ -78,11 +78,8 @@ fn option(out: &mut String, arg: &clap::Arg) {
         .map(|v| format!("`{}`", v.get_name()))
         .collect();
     let takes = arg.get_num_args().is_some_and(|n| n.takes_values());
-    let words = if words.is_empty() || !takes {
-        String::new()
-    } else {
-        format!(" ({})", words.join(", "))
-    };
+    let words =
+        if words.is_empty() || !takes { String::new() } else { format!(" ({})", words.join(", ")) };
     let _ = writeln!(out, "- `{shown}`: {help}{words}");
 }
 
@@ -100,6 +97,11 @@ fn describe(out: &mut String, kind: &dyn Kind) {
     for param in kind.params() {
         let must = if param.required { " (required)" } else { "" };
         let expected = param.ty.expected().replace('|', "\\|");
-        let _ = writeln!(out, "| `{}`{must} | {expected} | {} |", param.name, param.doc.replace('|', "\\|"));
+        let _ = writeln!(
+            out,
+            "| `{}`{must} | {expected} | {} |",
+            param.name,
+            param.doc.replace('|', "\\|")
+        );
     }
 }

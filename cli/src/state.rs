@@ -117,7 +117,10 @@ mod tests {
         write(root.join("repo/.git/HEAD"), "ref: refs/heads/main\n");
         write(root.join("repo/.git/worktrees/wt/HEAD"), "ref: refs/heads/x\n");
         write(root.join("repo/.git/worktrees/wt/commondir"), "../..\n");
-        write(root.join("wt/.git"), &format!("gitdir: {}\n", root.join("repo/.git/worktrees/wt").display()));
+        write(
+            root.join("wt/.git"),
+            &format!("gitdir: {}\n", root.join("repo/.git/worktrees/wt").display()),
+        );
         write(root.join("wt/deep/down/x.md"), "");
         let common = Some(root.join("repo/.git"));
         assert_eq!(git_common_dir(&root.join("repo")), common);
@@ -131,7 +134,10 @@ mod tests {
         write(root.join("repo/.git/HEAD"), "");
         write(root.join("repo/.git/modules/sub/HEAD"), "");
         write(root.join("repo/sub/.git"), "gitdir: ../.git/modules/sub\n");
-        assert_eq!(git_common_dir(&root.join("repo/sub")), Some(root.join("repo/.git/modules/sub")));
+        assert_eq!(
+            git_common_dir(&root.join("repo/sub")),
+            Some(root.join("repo/.git/modules/sub"))
+        );
         write(root.join("other/.git/note"), "");
         assert_eq!(git_common_dir(&root.join("other")), None);
     }

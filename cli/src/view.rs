@@ -81,7 +81,9 @@ impl RunView {
         let rec = &self.state.steps[ix];
         if matches!(rec.state, StepState::Running | StepState::Undoing) && !self.is_live() {
             let what = if rec.state == StepState::Running { "attempt" } else { "undo" };
-            return Some(format!("its {what} was under way when the engine ended; a resume looks first"));
+            return Some(format!(
+                "its {what} was under way when the engine ended; a resume looks first"
+            ));
         }
         if let Some((_, wait)) = &rec.wait {
             return Some(match wait {
@@ -89,7 +91,9 @@ impl RunView {
                 Wait::Manual { instructions } => instructions.clone(),
             });
         }
-        rec.reason.clone().or_else(|| rec.error.as_ref().map(|e| e.what.clone()))
+        rec.reason
+            .clone()
+            .or_else(|| rec.error.as_ref().map(|e| e.what.clone()))
             .or_else(|| rec.kept.clone())
     }
 
@@ -100,7 +104,8 @@ impl RunView {
         let logs = dir.run(self.id()).join("logs");
         let known = rec.error.as_ref().and_then(|e| e.log.clone());
         let known = known.or_else(|| rec.evidence.as_ref().and_then(|e| e.log.clone()));
-        let known = known.map(|path| if path.is_absolute() { path } else { dir.run(self.id()).join(path) });
+        let known =
+            known.map(|path| if path.is_absolute() { path } else { dir.run(self.id()).join(path) });
         [known, Some(dir.log(self.id(), step, rec.attempts.max(1)))]
             .into_iter()
             .flatten()

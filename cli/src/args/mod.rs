@@ -8,18 +8,20 @@ mod work;
 use clap::{Parser, Subcommand};
 
 pub(crate) use answer::{Abandon, Gate, Resolve};
-pub(crate) use global::{ColorChoice, Global};
+pub(crate) use global::Global;
 pub(crate) use inspect::{
     Check, Completions, Explain, Graph, GraphFormat, Log, Report, Runs, Schema, Status,
 };
-pub(crate) use work::{Do, GoArgs, Plan, Resume, Rollback, Run, ScopeArgs, SourceArgs};
+pub(crate) use work::{Do, Plan, Resume, Rollback, Run, ScopeArgs, SourceArgs};
 
 /// Runs infrastructure workplans written in Markdown: shows what each step would change, runs it
 /// durably, proves what it did, and can take it back
 #[derive(Debug, Parser)]
 #[command(name = "workplan", version, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = "`workplan check FILE`, then `workplan plan FILE`, then `workplan run FILE`. \
-                        If anything stops it: `workplan status` says where it is and what to do.")]
+#[command(
+    after_help = "`workplan check FILE`, then `workplan plan FILE`, then `workplan run FILE`. \
+                        If anything stops it: `workplan status` says where it is and what to do."
+)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) global: Global,

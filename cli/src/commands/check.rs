@@ -59,7 +59,11 @@ fn show(app: &App, file: &Path, loaded: &Loaded) {
     printer.data_line(&line);
     let people = people(loaded);
     if !people.is_empty() {
-        let noun = if people.len() == 1 { "has no steps: it is a person's task" } else { "have no steps: they are a person's tasks" };
+        let noun = if people.len() == 1 {
+            "has no steps: it is a person's task"
+        } else {
+            "have no steps: they are a person's tasks"
+        };
         printer.data_line(&format!("{} {noun}", people.join(", ")));
     }
     if !loaded.diagnostics.has_errors() {

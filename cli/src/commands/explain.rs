@@ -63,7 +63,9 @@ fn show(app: &App, here: &select::Here, view: &RunView, ix: StepIx) {
     if let Some(reason) = view.step_reason(ix) {
         say(format!("  {reason}"));
     }
-    let names = |list: &[usize]| list.iter().map(|s| plan.steps[*s].id.clone()).collect::<Vec<_>>().join(", ");
+    let names = |list: &[usize]| {
+        list.iter().map(|s| plan.steps[*s].id.clone()).collect::<Vec<_>>().join(", ")
+    };
     if !step.needs.is_empty() {
         say(format!("  after {}", names(&step.needs)));
     }
@@ -77,20 +79,30 @@ fn show(app: &App, here: &select::Here, view: &RunView, ix: StepIx) {
         }
     }
     if step.point_of_no_return {
-        printer.data_line("  point of no return: what comes after it cannot be taken back without loss");
+        printer.data_line(
+            "  point of no return: what comes after it cannot be taken back without loss",
+        );
     }
     if rec.attempts > 0 {
         let times = match (rec.started_ms, rec.ended_ms) {
-            (Some(from), Some(to)) => format!(", {} to {} ({})", local_ms(from), local_ms(to), duration_ms(to - from)),
+            (Some(from), Some(to)) => {
+                format!(", {} to {} ({})", local_ms(from), local_ms(to), duration_ms(to - from))
+            }
             (Some(from), None) => format!(", since {}", local_ms(from)),
             _ => String::new(),
         };
-        printer.data_line(&format!("  {}{times}", crate::render::count(rec.attempts as usize, "attempt")));
+        printer.data_line(&format!(
+            "  {}{times}",
+            crate::render::count(rec.attempts as usize, "attempt")
+        ));
     }
     if !step.with.0.is_empty() {
         printer.data_line(&printer.out.paint(Style::Bold, "with"));
         for (key, value) in &step.with.0 {
-            say(format!("  {key}: {}", value.as_str().map_or_else(|| value.to_string(), |t| t.replace('\n', "\n    "))));
+            say(format!(
+                "  {key}: {}",
+                value.as_str().map_or_else(|| value.to_string(), |t| t.replace('\n', "\n    "))
+            ));
         }
     }
     if let Some(evidence) = &rec.evidence {
@@ -102,7 +114,10 @@ fn show(app: &App, here: &select::Here, view: &RunView, ix: StepIx) {
             say(format!("  {} says so: {}", person.who, person.reason));
         }
         for (name, fact) in &evidence.facts.0 {
-            let value = fact.value.as_ref().map_or_else(|| format!("sha256:{}", fact.digest.short()), ToString::to_string);
+            let value = fact
+                .value
+                .as_ref()
+                .map_or_else(|| format!("sha256:{}", fact.digest.short()), ToString::to_string);
             say(format!("  {name} = {value}"));
         }
         for (name, value) in &evidence.outputs {

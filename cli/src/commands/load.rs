@@ -51,16 +51,23 @@ pub(crate) fn ready(app: &App, file: &Path, args: &SourceArgs) -> Result<Ready, 
     let options = world::sources(file, args, &dir);
     let loaded = session::load(&world, &options);
     let ready = Ready { dir, world, options, loaded };
-    say(app, &ready.loaded.diagnostics);
-    if ready.loaded.diagnostics.has_errors() {
-        let errors =
-            ready.loaded.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
-        return Err(Failure::new(
-            exit::INVALID,
-            format!("`{}` has {}; nothing was done", file.display(), render::count(errors, "error")),
-        ));
-    }
+    refuse_errors(app, &ready)?;
     Ok(ready)
+}
+
+/// Says what was found; `Err` where there are errors.
+pub(crate) fn refuse_errors(app: &App, ready: &Ready) -> Result<(), Failure> {
+    let found = &ready.loaded.diagnostics;
+    say(app, found);
+    if !found.has_errors() {
+        return Ok(());
+    }
+    let errors = found.iter().filter(|d| d.severity == Severity::Error).count();
+    let file = ready.options.workplan.display();
+    Err(Failure::new(
+        exit::INVALID,
+        format!("`{file}` has {}; nothing was done", render::count(errors, "error")),
+    ))
 }
 
 /// Says findings on stderr: errors and warnings, notes only where much is wanted.

@@ -36,7 +36,10 @@ pub(crate) fn log(app: &App, args: &Log) -> Result<Exit, Failure> {
     };
     let Some(path) = path else {
         return Err(Failure::usage(format!("`{step}` has no output in run {}", view.id()))
-            .with_help(format!("it is {}; `workplan explain {step}` says why", view.step_word(ix))));
+            .with_help(format!(
+                "it is {}; `workplan explain {step}` says why",
+                view.step_word(ix)
+            )));
     };
     let bytes = std::fs::read(&path).map_err(|e| Failure::io("read", &path, &e))?;
     let text = String::from_utf8_lossy(&bytes);
@@ -79,7 +82,12 @@ fn telling(data: &serde_json::Value) -> String {
     let said = text("reason")
         .or_else(|| text("why"))
         .or_else(|| text("what"))
-        .or_else(|| data.get("error").and_then(|e| e.get("what")).and_then(|w| w.as_str()).map(str::to_owned))
+        .or_else(|| {
+            data.get("error")
+                .and_then(|e| e.get("what"))
+                .and_then(|w| w.as_str())
+                .map(str::to_owned)
+        })
         .or_else(|| {
             let person = data.get("person")?;
             Some(format!("{}: {}", person.get("who")?.as_str()?, person.get("reason")?.as_str()?))

@@ -14,7 +14,8 @@ use crate::view::RunView;
 /// Lists runs, newest first.
 pub(crate) fn runs(app: &App, args: &Runs) -> Result<Exit, Failure> {
     let dir = state::of_current_folder(app)?;
-    let filter = RunFilter { unfinished: args.unfinished, limit: args.limit, ..RunFilter::default() };
+    let filter =
+        RunFilter { unfinished: args.unfinished, limit: args.limit, ..RunFilter::default() };
     let views = match state::open_read(&dir)? {
         None => Vec::new(),
         Some(journal) => journal

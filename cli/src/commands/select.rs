@@ -55,21 +55,33 @@ impl Here {
     /// The named run, or the only unfinished one; `None` where all are finished.
     ///
     /// Several are listed, and nothing is guessed: exit 2.
-    pub(crate) fn to_go_on(&self, run: Option<&str>, verb: &str) -> Result<Option<RunView>, Failure> {
+    pub(crate) fn to_go_on(
+        &self,
+        run: Option<&str>,
+        verb: &str,
+    ) -> Result<Option<RunView>, Failure> {
         if let Some(prefix) = run {
             return self.named(prefix).map(Some);
         }
         let mut rows = self.unfinished()?;
         match rows.len() {
-            0 if self.journal.runs(&RunFilter { limit: Some(1), ..RunFilter::default() })?.is_empty() => {
+            0 if self
+                .journal
+                .runs(&RunFilter { limit: Some(1), ..RunFilter::default() })?
+                .is_empty() =>
+            {
                 Err(state::no_run(&self.dir))
             }
             0 => Ok(None),
             1 => Ok(rows.pop().map(|row| RunView::load(&self.journal, row)).transpose()?),
             n => {
-                let mut failure = Failure::new(exit::USAGE, format!("{n} runs are not finished: say which"));
+                let mut failure =
+                    Failure::new(exit::USAGE, format!("{n} runs are not finished: say which"));
                 for row in &rows {
-                    failure = failure.with_help(format!("`workplan {verb} {}`: {} ({})", row.run, row.workplan, row.state));
+                    failure = failure.with_help(format!(
+                        "`workplan {verb} {}`: {} ({})",
+                        row.run, row.workplan, row.state
+                    ));
                 }
                 Err(failure)
             }

@@ -79,12 +79,23 @@ fn show(app: &App, here: &Here, view: &RunView) -> Result<(), Failure> {
     if let Some(reason) = view.reason() {
         printer.data_line(&format!("  {}", printer.clean_out(&reason)));
     }
-    printer.data_line(&format!("  started {} ({} ago)", local_ms(state.started_ms), ago(state.started_ms)));
+    printer.data_line(&format!(
+        "  started {} ({} ago)",
+        local_ms(state.started_ms),
+        ago(state.started_ms)
+    ));
     if let Some(ended) = state.ended_ms {
-        printer.data_line(&format!("  ended {} (after {})", local_ms(ended), duration_ms(ended - state.started_ms)));
+        printer.data_line(&format!(
+            "  ended {} (after {})",
+            local_ms(ended),
+            duration_ms(ended - state.started_ms)
+        ));
     }
     match (view.is_live(), view.alive) {
-        (true, Some(true)) => printer.data_line(&format!("  process {} on {} works on it", state.owner.pid, state.owner.host)),
+        (true, Some(true)) => printer.data_line(&format!(
+            "  process {} on {} works on it",
+            state.owner.pid, state.owner.host
+        )),
         (true, _) => printer.data_line(&format!(
             "  process {} on {} should be working on it; that cannot be seen from here",
             state.owner.pid, state.owner.host
@@ -115,7 +126,12 @@ fn show(app: &App, here: &Here, view: &RunView) -> Result<(), Failure> {
     if !others.is_empty() {
         printer.data_line(&format!("\n{} not finished either:", count(others.len(), "other run")));
         for other in &others {
-            printer.data_line(&format!("  {} of {} ({})", other.id(), other.state.plan.workplan.id, other.word()));
+            printer.data_line(&format!(
+                "  {} of {} ({})",
+                other.id(),
+                other.state.plan.workplan.id,
+                other.word()
+            ));
         }
     }
     Ok(())

@@ -13,7 +13,8 @@ pub(crate) fn dot(drawing: &Drawing) -> String {
     for (number, task) in drawing.tasks.iter().enumerate() {
         let inside = !task.label.is_empty();
         if inside {
-            let _ = writeln!(out, "  subgraph cluster_t{number} {{\n    label={};", text(&task.label));
+            let _ =
+                writeln!(out, "  subgraph cluster_t{number} {{\n    label={};", text(&task.label));
             if task.steps.is_empty() {
                 let _ = writeln!(out, "    t{number}p [label=\"a person's task\", shape=oval];");
             }
@@ -39,9 +40,16 @@ pub(crate) fn dot(drawing: &Drawing) -> String {
         let _ = writeln!(out, "  s{from} -> s{to};");
     }
     for (number, bracket) in drawing.brackets.iter().enumerate() {
-        let _ = writeln!(out, "  b{number} [label={}, shape=note, color=\"#c2410c\"];", text(&bracket.label));
+        let _ = writeln!(
+            out,
+            "  b{number} [label={}, shape=note, color=\"#c2410c\"];",
+            text(&bracket.label)
+        );
         for step in &bracket.steps {
-            let _ = writeln!(out, "  b{number} -> s{step} [style=dotted, arrowhead=none, constraint=false, color=\"#c2410c\"];");
+            let _ = writeln!(
+                out,
+                "  b{number} -> s{step} [style=dotted, arrowhead=none, constraint=false, color=\"#c2410c\"];"
+            );
         }
     }
     out.push_str("}\n");

@@ -55,7 +55,8 @@ pub(crate) struct BracketBox {
 impl Drawing {
     /// What is drawn of a plan.
     pub(crate) fn of(plan: &Plan) -> Self {
-        let steps = plan.steps.iter().enumerate().map(|(ix, step)| step_box(plan, ix, step)).collect();
+        let steps =
+            plan.steps.iter().enumerate().map(|(ix, step)| step_box(plan, ix, step)).collect();
         Self {
             title: format!("{} — {}", plan.workplan.id, plan.workplan.title),
             tasks: plan
@@ -122,13 +123,7 @@ fn step_box(plan: &Plan, ix: StepIx, step: &workplan_engine::plan::PlanStep) -> 
     if step.proves {
         notes.push("proves".to_owned());
     }
-    StepBox {
-        id: step.id.clone(),
-        kind: step.kind.clone(),
-        notes,
-        bracket: mine,
-        task: step.task,
-    }
+    StepBox { id: step.id.clone(), kind: step.kind.clone(), notes, bracket: mine, task: step.task }
 }
 
 /// The lines that are not implied by longer ways: `a -> c` is left out where `a -> b -> c` is.

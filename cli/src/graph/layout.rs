@@ -109,7 +109,8 @@ fn rows(drawing: &Drawing, task: usize) -> Vec<Vec<usize>> {
 
 fn size(drawing: &Drawing, step: usize) -> (usize, usize) {
     let the = &drawing.steps[step];
-    let widest = the.notes.iter().map(|n| n.width()).chain([the.id.width(), the.kind.width()]).max();
+    let widest =
+        the.notes.iter().map(|n| n.width()).chain([the.id.width(), the.kind.width()]).max();
     let w = widest.unwrap_or(0) * CHAR + 2 * PAD;
     (w, BOX_HEIGHT + the.notes.len() * NOTE_HEIGHT)
 }

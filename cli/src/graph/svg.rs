@@ -25,7 +25,8 @@ pub(crate) fn svg(drawing: &Drawing) -> String {
     let _ = writeln!(out, "<title>{}</title>\n<style>{STYLE}</style>", text(&drawing.title));
     out.push_str("<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path class=\"tip\" d=\"M0 0L8 4L0 8z\"/></marker></defs>\n");
     let _ = writeln!(out, "<rect class=\"back\" width=\"{w}\" height=\"{h}\"/>");
-    let _ = writeln!(out, "<text class=\"title\" x=\"24\" y=\"34\">{}</text>", text(&drawing.title));
+    let _ =
+        writeln!(out, "<text class=\"title\" x=\"24\" y=\"34\">{}</text>", text(&drawing.title));
     for (bracket, place) in drawing.brackets.iter().zip(&layout.brackets) {
         rect(&mut out, "step bracket", place, 4);
         label(&mut out, "", place.x + 12, place.y + 18, &bracket.label);

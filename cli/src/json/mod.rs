@@ -4,11 +4,15 @@
 mod check;
 mod explain;
 mod log;
+mod report;
 mod runs;
+mod single;
 mod status;
 
 pub(crate) use check::CheckDocument;
 pub(crate) use explain::ExplainDocument;
 pub(crate) use log::{EventLine, LogDocument};
-pub(crate) use runs::{RunsDocument, RunsEntry};
-pub(crate) use status::{StatusBracket, StatusDocument, StatusOwner, StatusRun, StatusStep};
+pub(crate) use report::ReportDocument;
+pub(crate) use runs::RunsDocument;
+pub(crate) use single::DoDocument;
+pub(crate) use status::{StatusDocument, StatusRun, StatusStep};

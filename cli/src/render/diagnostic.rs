@@ -100,7 +100,8 @@ impl<'d> Cut<'d> {
         let start = text[..from].rfind('\n').map_or(0, |i| i + 1);
         let end = text[to..].find('\n').map_or(text.len(), |i| to + i);
         // A byte order mark would push the caret a column to the right of what editors count.
-        let bom = if start == 0 && text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        let bom =
+            if start == 0 && text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
         let start = start + bom;
         let annotations = self.annotations.into_iter().map(|(kind, span, label)| {
             let at = span.start.max(start) - start..span.end.max(start) - start;
@@ -141,9 +142,14 @@ mod tests {
     fn place_line_caret_label_and_help() {
         let file = SourceFile::new("a.md", "one\nuses: comand\nthree\n");
         let text = render(
-            &Diagnostic::error("unknown-kind", &file, Span::new(10, 16), "there is no kind `comand`")
-                .with_label(Span::new(0, 3), "the task")
-                .with_help("did you mean `command`?"),
+            &Diagnostic::error(
+                "unknown-kind",
+                &file,
+                Span::new(10, 16),
+                "there is no kind `comand`",
+            )
+            .with_label(Span::new(0, 3), "the task")
+            .with_help("did you mean `command`?"),
         );
         let expected = "\
 error[unknown-kind]: there is no kind `comand`

@@ -18,8 +18,7 @@ pub(super) fn with(kind: &dyn Kind) -> Value {
         }
         properties.insert(param.name.to_owned(), schema);
     }
-    let required: Vec<&str> =
-        kind.params().iter().filter(|p| p.required).map(|p| p.name).collect();
+    let required: Vec<&str> = kind.params().iter().filter(|p| p.required).map(|p| p.name).collect();
     json!({
         "title": kind.name(),
         "description": kind.about(),
@@ -44,7 +43,9 @@ fn of_type(ty: ParamType) -> Value {
         ParamType::String | ParamType::Script => text(),
         ParamType::Bool => or_reference(json!({"type": "boolean"})),
         ParamType::Int => or_reference(json!({"type": "integer"})),
-        ParamType::Duration => or_reference(json!({"type": ["string", "integer"], "pattern": DURATION})),
+        ParamType::Duration => {
+            or_reference(json!({"type": ["string", "integer"], "pattern": DURATION}))
+        }
         ParamType::Strings => json!({"anyOf": [text(), {"type": "array", "items": text()}]}),
         ParamType::Map => json!({"type": "object", "additionalProperties": text()}),
         ParamType::Secrets => json!({"type": "object", "additionalProperties": secret()}),

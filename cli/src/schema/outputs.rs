@@ -27,6 +27,8 @@ pub(super) fn of(name: &str) -> Option<Value> {
         "runs" => Some(derived::<json::RunsDocument>()),
         "log" => Some(derived::<json::LogDocument>()),
         "explain" => Some(derived::<json::ExplainDocument>()),
+        "do" => Some(derived::<json::DoDocument>()),
+        "report" => Some(derived::<json::ReportDocument>()),
         "plan" => Some(plan()),
         "events" => Some(events()),
         "evidence" => Some(evidence()),

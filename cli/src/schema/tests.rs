@@ -3,8 +3,7 @@
 use workplan_engine::plan::{PLAN_KEYS, STEP_KEYS, TARGET_KEYS};
 
 fn keys(schema: &serde_json::Value) -> Vec<String> {
-    let mut keys: Vec<String> =
-        schema["properties"].as_object().unwrap().keys().cloned().collect();
+    let mut keys: Vec<String> = schema["properties"].as_object().unwrap().keys().cloned().collect();
     keys.sort();
     keys
 }
@@ -37,8 +36,11 @@ fn keys_are_those_that_the_engine_reads() {
 fn parameters_are_those_of_the_kind() {
     let schema = super::of("kind/command").unwrap();
     let properties = schema["properties"].as_object().unwrap();
-    for key in ["run", "check", "readonly", "undo", "env", "cwd", "secrets", "reads", "writes", "outputs", "rerun", "due"] {
+    for key in [
+        "run", "check", "readonly", "undo", "env", "cwd", "secrets", "reads", "writes", "outputs",
+        "rerun", "due",
+    ] {
         assert!(properties.contains_key(key), "{key}");
     }
-    assert_eq!(schema["required"], serde_json::json!(["run"]));
+    assert_eq!(schema["additionalProperties"], false);
 }

@@ -8,7 +8,7 @@ mod table;
 mod time;
 
 pub(crate) use ask::confirm;
-pub(crate) use printer::{Level, Printer};
+pub(crate) use printer::{Level, PlainTalk, Printer};
 pub(crate) use sanitize::sanitize;
 pub(crate) use style::{Paint, Style};
 pub(crate) use table::Table;

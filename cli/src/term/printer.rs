@@ -127,16 +127,18 @@ impl Printer {
 
     /// Writes a JSON document, indented.
     pub(crate) fn json(&self, document: &impl Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(document)
-            .map_err(|e| Failure::new(crate::exit::INTERNAL, format!("failed to write JSON: {e}")))?;
+        let text = serde_json::to_string_pretty(document).map_err(|e| {
+            Failure::new(crate::exit::INTERNAL, format!("failed to write JSON: {e}"))
+        })?;
         self.data_line(&text);
         Ok(())
     }
 
     /// Writes a JSON document as one line.
     pub(crate) fn json_line(&self, document: &impl Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string(document)
-            .map_err(|e| Failure::new(crate::exit::INTERNAL, format!("failed to write JSON: {e}")))?;
+        let text = serde_json::to_string(document).map_err(|e| {
+            Failure::new(crate::exit::INTERNAL, format!("failed to write JSON: {e}"))
+        })?;
         self.data_line(&text);
         Ok(())
     }
@@ -178,7 +180,8 @@ impl Printer {
             let _ = write!(text, "\n  caused by: {}", self.clean_err(cause));
         }
         for help in &failure.help {
-            let _ = write!(text, "\n{} {}", paint.paint(Style::Cyan, "help:"), self.clean_err(help));
+            let _ =
+                write!(text, "\n{} {}", paint.paint(Style::Cyan, "help:"), self.clean_err(help));
         }
         self.talk(&text);
     }

@@ -17,7 +17,8 @@ impl Table {
 
     /// Adds a row of painted cells, each with the text that it shows.
     pub(crate) fn painted(&mut self, cells: Vec<(String, String)>) {
-        self.rows.push(cells.into_iter().map(|(plain, painted)| (painted, plain.width())).collect());
+        self.rows
+            .push(cells.into_iter().map(|(plain, painted)| (painted, plain.width())).collect());
     }
 
     /// The text; two spaces between columns, nothing after the last.
