@@ -6,10 +6,10 @@
 pub mod digest;
 pub mod document;
 pub mod duration;
+pub mod journal;
 pub mod kind;
 pub mod plan;
 pub mod process;
 pub mod run;
-pub mod journal;
 pub mod text;
 pub mod yaml;
