@@ -180,17 +180,9 @@ impl Machine {
         let open_to_undo =
             |ix: &StepIx| !self.undo_tried.contains(ix) && self.state.steps[*ix].kept.is_none();
         let state = |ix: StepIx| self.state.steps[ix].state;
-        let failed =
-            |ix: StepIx| state(ix) == StepState::Failed && self.state.steps[ix].attempts > 0;
         let inside = || spec.inside.iter().copied().filter(open_to_undo);
         inside()
-            .filter(|ix| {
-                failed(*ix)
-                    || matches!(
-                        state(*ix),
-                        StepState::Unknown | StepState::Running | StepState::Undoing
-                    )
-            })
+            .filter(|ix| self.is_interrupted(*ix) || state(*ix) == StepState::Undoing)
             .max()
             .or_else(|| {
                 inside()
@@ -200,7 +192,7 @@ impl Machine {
             .or_else(|| {
                 Some(spec.open)
                     .filter(open_to_undo)
-                    .filter(|open| is_begun(state(*open)) || failed(*open))
+                    .filter(|open| is_begun(state(*open)) || self.is_interrupted(*open))
             })
     }
 }

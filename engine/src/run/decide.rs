@@ -339,12 +339,12 @@ impl Machine {
     }
 
     fn begin(&mut self) {
+        // On the way back every step is looked at when its turn comes.
         let back = self.state.direction != Direction::Forward;
         let triage: Vec<StepIx> = (0..self.state.steps.len())
             .filter(|ix| {
-                let rec = &self.state.steps[*ix];
-                matches!(rec.state, StepState::Running | StepState::Unknown)
-                    || back && rec.state == StepState::Failed && rec.attempts > 0
+                let state = self.state.steps[*ix].state;
+                !back && matches!(state, StepState::Running | StepState::Unknown)
             })
             .collect();
         self.mode = Mode::Triage;
@@ -374,8 +374,8 @@ impl Machine {
             Purpose::BeforeRepaired => self.seen_before(step, sight, true),
             Purpose::AfterFail(error) => self.seen_after_fail(step, *error, sight.observation),
             Purpose::Verify(applied) => self.verified(step, *applied, sight.observation),
-            Purpose::UndoBefore => self.seen_before_undo(step, sight, false),
-            Purpose::UndoRepaired => self.seen_before_undo(step, sight, true),
+            Purpose::UndoBefore => self.seen_before_undo(step, &sight, false),
+            Purpose::UndoRepaired => self.seen_before_undo(step, &sight, true),
             Purpose::UndoAfter => self.seen_after_undo(step, &sight.observation),
         }
     }
@@ -416,7 +416,7 @@ impl Machine {
         }
     }
 
-    fn unknown(&mut self, step: StepIx, why: String, seen: Observation, error: Option<StepError>) {
+    pub(super) fn unknown(&mut self, step: StepIx, why: String, seen: Observation, error: Option<StepError>) {
         let name = self.name(step);
         // Said once: looking again and not knowing again is nothing new.
         let rec = &self.state.steps[step];

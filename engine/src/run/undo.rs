@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::decide::{Machine, Mode};
 use super::state::{Direction, StepState};
-use super::{Action, Ending, Event, Purpose, Sight};
+use super::{Action, Ending, Event, Evidence, Purpose, Sight};
 use crate::kind::{ErrorCause, Facts, Observation, Seen, StepError, UndoPlan};
 use crate::plan::StepIx;
 
@@ -76,11 +76,13 @@ impl UndoQueue {
             }
             if machine.stands_in_the_way(step) {
                 let rec = &machine.state.steps[step];
-                if self.is_candidate[step]
-                    && machine.stands(step)
+                // Whatever an interrupted attempt did, it did last.
+                let interrupted = machine.is_interrupted(step);
+                let order = if interrupted { u64::MAX } else { rec.done_order };
+                if (self.is_candidate[step] || interrupted)
                     && !machine.undo_tried.contains(&step)
                 {
-                    self.free.insert((Reverse(rec.done_order), step));
+                    self.free.insert((Reverse(order), step));
                 }
                 continue;
             }
@@ -152,8 +154,10 @@ impl Machine {
     }
 
     fn stands_in_the_way(&self, step: StepIx) -> bool {
+        let rec = &self.state.steps[step];
         self.stands(step)
-            || matches!(self.state.steps[step].state, StepState::Unknown | StepState::Running)
+            || matches!(rec.state, StepState::Running | StepState::Unknown)
+            || self.is_interrupted(step) && rec.kept.is_none()
     }
 
     fn rollback_ending(&self, candidates: &[StepIx]) -> (Ending, String) {
@@ -196,51 +200,78 @@ impl Machine {
         }
     }
 
-    pub(super) fn seen_before_undo(&mut self, step: StepIx, sight: Sight, repaired: bool) {
+    pub(super) fn seen_before_undo(&mut self, step: StepIx, sight: &Sight, repaired: bool) {
         // A cancel ends a rollback after the current step, but it is what a release is for.
         let cancelled = self.stopping().is_some_and(|(e, _)| e == Ending::Interrupted);
         if cancelled && !matches!(self.mode, Mode::Release(_)) {
             return;
         }
         let name = self.name(step);
-        match sight.undo {
-            UndoPlan::Can(_) => {}
-            UndoPlan::NotNeeded => {
-                return self.emit(Event::UndoSkipped { step: name, why: NOTHING.to_owned() });
-            }
-            UndoPlan::Cannot(why) => return self.emit(Event::UndoSkipped { step: name, why }),
+        let begun = self.is_interrupted(step);
+        let kept = match &sight.undo {
+            UndoPlan::Can(_) => None,
+            UndoPlan::NotNeeded => Some(NOTHING.to_owned()),
+            UndoPlan::Cannot(why) => Some(why.clone()),
+        };
+        if let Some(why) = kept.clone().filter(|_| !begun) {
+            return self.emit(Event::UndoSkipped { step: name, why });
         }
-        match sight.observation.seen.clone() {
-            Seen::Done => self.undo_now(step),
+        let seen = sight.observation.clone();
+        match (seen.seen.clone(), kept) {
             // A failed attempt stays failed: `status` has to say what went wrong.
-            Seen::Absent if self.state.steps[step].state == StepState::Failed => {
+            (Seen::Absent, _) if self.state.steps[step].state == StepState::Failed => {
                 self.emit(Event::UndoSkipped { step: name, why: NOTHING.to_owned() });
             }
-            Seen::Absent => {
+            (Seen::Absent, _) if begun => self.emit(Event::StepReset {
+                step: name,
+                why: "the interrupted attempt left nothing".to_owned(),
+            }),
+            (Seen::Absent, _) => {
                 let why = "nothing of it was there any more".to_owned();
                 self.emit(Event::UndoDone { step: name, why });
                 self.bracket_undone(step);
             }
-            Seen::Half(what) if !repaired => {
-                self.emit(Event::UndoIntent { step: name });
+            (Seen::Done, Some(why)) => {
+                let evidence = Box::new(Evidence::seen(seen));
+                self.emit(Event::StepAdopted { step: name.clone(), evidence });
+                self.emit(Event::UndoSkipped { step: name, why });
+            }
+            (Seen::Done, None) => self.undo_now(step),
+            (Seen::Half(what), kept) if !repaired => {
+                match kept {
+                    Some(_) => self.emit(Event::RepairIntent { step: name, what: what.clone() }),
+                    None => self.emit(Event::UndoIntent { step: name }),
+                }
                 self.act(step, Action::Repair { step, what, then: Purpose::UndoRepaired });
             }
-            Seen::Half(what) => {
-                let why = format!("still half done after a repair: {what}");
-                self.undo_unknown(step, why, sight.observation);
+            (Seen::Half(what), _) => {
+                self.undo_unknown(step, format!("still half done after a repair: {what}"), seen);
             }
             // In a release the service matters most, and an undo may be repeated by contract.
-            Seen::Unknown(_) if self.releases_interrupted(step) => self.undo_now(step),
-            Seen::Unknown(why) => self.undo_unknown(step, why, sight.observation),
+            (Seen::Unknown(_), None) if self.releases_interrupted(step) => self.undo_now(step),
+            (Seen::Unknown(_), Some(why)) if self.releases_interrupted(step) => {
+                self.emit(Event::UndoSkipped { step: name, why });
+            }
+            (Seen::Unknown(why), _) => self.undo_unknown(step, why, seen),
+        }
+    }
+
+    /// An attempt was begun, and how it ended is not known or not well: a part may be there.
+    pub(super) fn is_interrupted(&self, step: StepIx) -> bool {
+        let rec = &self.state.steps[step];
+        match rec.state {
+            StepState::Running | StepState::Unknown => true,
+            StepState::Failed | StepState::Pending | StepState::Skipped | StepState::Waiting => {
+                rec.attempts > 0 && !rec.forgotten
+            }
+            _ => false,
         }
     }
 
     fn releases_interrupted(&self, step: StepIx) -> bool {
         matches!(self.mode, Mode::Release(_))
-            && matches!(
-                self.state.steps[step].state,
-                StepState::Unknown | StepState::Running | StepState::Undoing
-            )
+            && (self.is_interrupted(step)
+                || self.state.steps[step].state == StepState::Undoing)
     }
 
     fn undo_now(&mut self, step: StepIx) {
@@ -261,7 +292,7 @@ impl Machine {
         if matches!(self.mode, Mode::Release(_)) {
             self.release_stuck = Some(format!("`{name}` cannot be told: {why}"));
         }
-        self.emit(Event::StepUnknown { step: name, why, facts: seen.facts, error: None });
+        self.unknown(step, why, seen, None);
     }
 
     pub(super) fn undone(&mut self, step: StepIx, result: Result<(), Box<StepError>>) {

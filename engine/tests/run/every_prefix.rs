@@ -208,3 +208,68 @@ fn dies_again(run: &Run, from: usize, whole: &Run, context: &str) {
         }
     }
 }
+
+/// Where a plan's rollback ends: nothing of what has an undo is there.
+fn check_back(run: &Run, ending: Ending, context: &str) {
+    check(run, context);
+    assert_eq!(ending, Ending::RolledBack, "{context}\n{}", run.story());
+    assert!(
+        run.world.vars.iter().all(|v| *v == Val::Absent),
+        "{context}\n{}",
+        run.story()
+    );
+}
+
+#[test]
+fn a_run_that_dies_anywhere_can_be_taken_back() {
+    for reference in references() {
+        for jobs in [1, 3] {
+            let mut whole = reference.run(jobs);
+            whole.cuts = Some(Vec::new());
+            whole.settle();
+            for cut in all_cuts(&whole, 1) {
+                for leaves in leavings(&cut) {
+                    let context = format!(
+                        "{} jobs {jobs}, back from {} {leaves:?}",
+                        reference.name, cut.events
+                    );
+                    let mut next = whole.died(&cut, &leaves);
+                    next.roll_back();
+                    let ending = next.settle();
+                    check_back(&next, ending, &context);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_rollback_that_dies_anywhere_goes_on_or_begins_again() {
+    for reference in references() {
+        let mut whole = reference.run(1);
+        whole.settle();
+        let from = whole.journal.len() + 1;
+        whole.roll_back();
+        whole.cuts = Some(Vec::new());
+        let ending = whole.settle();
+        check_back(&whole, ending, reference.name);
+        for cut in all_cuts(&whole, from) {
+            for leaves in leavings(&cut) {
+                for again in [false, true] {
+                    let context = format!(
+                        "{}, rollback cut at {} {leaves:?}, again {again}",
+                        reference.name, cut.events
+                    );
+                    let mut next = whole.died(&cut, &leaves);
+                    if again {
+                        next.roll_back();
+                    } else {
+                        next.resume();
+                    }
+                    let ending = next.settle();
+                    check_back(&next, ending, &context);
+                }
+            }
+        }
+    }
+}

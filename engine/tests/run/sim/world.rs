@@ -108,6 +108,10 @@ impl World {
                 }
                 (_, Past::Never | Past::Failed) => Observation::absent(),
                 (_, Past::Succeeded { record, .. }) => Observation::done().from_record(record),
+                // That it may be run again does not say that there is nothing to take back.
+                (Purpose::UndoBefore | Purpose::UndoRepaired, Past::Interrupted(why)) => {
+                    Observation::unknown(format!("{why}; it has no check"))
+                }
                 (_, Past::Interrupted(_)) if *rerun_safe => Observation::absent(),
                 (_, Past::Interrupted(why)) => {
                     Observation::unknown(format!("{why}; it has no check"))
