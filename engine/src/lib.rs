@@ -11,5 +11,6 @@ pub mod kind;
 pub mod plan;
 pub mod process;
 pub mod run;
+pub mod session;
 pub mod text;
 pub mod yaml;

@@ -311,6 +311,9 @@ pub struct RunStarted {
     /// Status of the workplan before the run, for a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workplan_status: Option<String>,
+    /// Statuses of tasks as written before the run (quotes included), by short id.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub statuses: std::collections::BTreeMap<String, String>,
     /// The preconditions that were met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub preconditions: Vec<String>,

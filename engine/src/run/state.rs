@@ -184,7 +184,7 @@ pub struct RunState {
     pub forced: Vec<String>,
     /// `updated` and status of the workplan before the run.
     pub before: (Option<String>, Option<String>),
-    /// Statuses of tasks before the run, by short id.
+    /// Statuses of tasks as written before the run, by short id.
     pub statuses_before: BTreeMap<String, String>,
     /// Statuses of tasks that this run wrote, by short id.
     pub written: BTreeMap<String, String>,
@@ -207,12 +207,6 @@ impl RunState {
     #[must_use]
     pub fn begin(at_ms: i64, started: &super::RunStarted) -> Self {
         let plan = Arc::new(started.plan.clone());
-        let statuses_before = plan
-            .tasks
-            .iter()
-            .filter(|t| !t.id.is_empty())
-            .map(|t| (t.id.clone(), t.status.as_str().to_owned()))
-            .collect();
         Self {
             run: started.run.clone(),
             steps: vec![StepRec::default(); plan.steps.len()],
@@ -226,7 +220,7 @@ impl RunState {
             asked: started.asked.clone(),
             forced: started.forced.clone(),
             before: (started.updated.clone(), started.workplan_status.clone()),
-            statuses_before,
+            statuses_before: started.statuses.clone(),
             written: BTreeMap::new(),
             evidence_written: None,
             started_ms: at_ms,

@@ -38,7 +38,9 @@ pub enum SessionError {
         unmet: Vec<(String, String)>,
     },
     /// Rolling back would lose what was written after the point of no return.
-    #[error("`{step}` is a point of no return and is done; going back loses what was written since")]
+    #[error(
+        "`{step}` is a point of no return and is done; going back loses what was written since"
+    )]
     PastNoReturn {
         /// The step.
         step: String,

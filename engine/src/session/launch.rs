@@ -12,9 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::vault::Vault;
 use super::world::World;
-use crate::kind::{
-    BaseEnv, CommandOutcome, CommandSpec, ErrorCause, Launcher, StepError,
-};
+use crate::kind::{BaseEnv, CommandOutcome, CommandSpec, ErrorCause, Launcher, StepError};
 use crate::process::{
     Cause, ChildSpec, Exit, NamedProcess, ProcessError, Stdin, Supervisor, SupervisorConfig,
 };

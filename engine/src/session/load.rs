@@ -63,7 +63,8 @@ pub fn load(world: &World, options: &SourceOptions) -> Loaded {
     let (document, found) = document::parse(&file);
     let document_broken = found.has_errors();
     loaded.diagnostics.extend(found);
-    let path = std::fs::canonicalize(&options.workplan).unwrap_or_else(|_| options.workplan.clone());
+    let path =
+        std::fs::canonicalize(&options.workplan).unwrap_or_else(|_| options.workplan.clone());
     let folder = path.parent().unwrap_or(Path::new(".")).to_path_buf();
     let plan_file = plan_file(options, &document, &folder, &mut loaded.diagnostics);
     let target = target(options, &folder, &mut loaded.diagnostics);
@@ -183,9 +184,7 @@ fn shorter(found: &Path, given: &Path, folder: &Path) -> PathBuf {
             return up.join(rest);
         }
         up = match up.file_name() {
-            Some(name) if name != ".." => {
-                up.parent().map(Path::to_path_buf).unwrap_or_default()
-            }
+            Some(name) if name != ".." => up.parent().map(Path::to_path_buf).unwrap_or_default(),
             _ => up.join(".."),
         };
     }

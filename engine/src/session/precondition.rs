@@ -1,0 +1,73 @@
+//! Bound preconditions: checked before anything starts.
+
+use tokio_util::sync::CancellationToken;
+
+use super::perform::Workshop;
+use crate::kind::{Class, Hands, Look, Observation, Past, Seen};
+use crate::plan::Plan;
+
+/// Checks every bound line; says why one is not met. In a dry-run nothing but looks is done.
+pub(super) async fn check(
+    workshop: &Workshop,
+    plan: &Plan,
+    dry_run: bool,
+) -> Vec<(String, Result<(), String>)> {
+    let mut out = Vec::new();
+    for (ix, precondition) in plan.preconditions.iter().enumerate() {
+        let met = match workshop.build(&precondition.kind, &precondition.with, &|_, _| None) {
+            Err(why) => Err(why),
+            Ok(step) => {
+                let look = look(workshop, ix, dry_run);
+                let class = workshop.registry.get(&precondition.kind).map(|k| k.class());
+                let seen = step.observe(&look).await;
+                // A proof, or a command without a check, says something only when it is made.
+                let must_ask = class == Some(Class::Proof)
+                    || (precondition.with.has("run") && !precondition.with.has("check"));
+                if seen.is_done() {
+                    Ok(())
+                } else if must_ask && !dry_run {
+                    let hands = Hands::new(look, None);
+                    match step.apply(&hands).await {
+                        Ok(applied) => met(&step.verify(&hands, &applied).await),
+                        Err(error) => Err(said(&error)),
+                    }
+                } else if must_ask || seen.not_looked {
+                    Err("not looked at in a dry-run".to_owned())
+                } else {
+                    met(&seen)
+                }
+            }
+        };
+        out.push((precondition.text.clone(), met));
+    }
+    out
+}
+
+fn said(error: &crate::kind::StepError) -> String {
+    match error.said.last() {
+        Some(line) => format!("{}: {line}", error.what),
+        None => error.what.clone(),
+    }
+}
+
+fn met(seen: &Observation) -> Result<(), String> {
+    match &seen.seen {
+        Seen::Done => Ok(()),
+        Seen::Absent => Err("it is not so".to_owned()),
+        Seen::Half(what) => Err(what.clone()),
+        Seen::Unknown(why) => Err(why.clone()),
+    }
+}
+
+fn look(workshop: &Workshop, ix: usize, dry_run: bool) -> Look {
+    let mut look = Look::new(
+        &format!("precondition {}", ix + 1),
+        &workshop.base,
+        workshop.vault.clone(),
+        workshop.launcher.clone(),
+    );
+    look.past = Past::Never;
+    look.dry_run = dry_run;
+    look.cancel = CancellationToken::new();
+    look
+}

@@ -1,0 +1,349 @@
+//! Progress in the Markdown: statuses, dates and evidence, every other byte untouched.
+//!
+//! The file is replaced atomically and only when it is still what was read: a person's edit at
+//! the very moment is parsed again, never overwritten.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
+use super::SessionError;
+use super::evidence_file::{EvidenceFile, folder};
+use crate::digest::Digest;
+use crate::document::{self, Completion, Edit, NewValue, TaskStatus, WorkplanStatus};
+use crate::run::{Direction, Event, RunPhase, RunState, TaskProgress, task_progress};
+use crate::text::SourceFile;
+
+/// How often a concurrent edit is taken in before it is left to the next time.
+const ROUNDS: u32 = 20;
+/// Above this many steps progress is written at most once in [`PAUSE`].
+const MANY_STEPS: usize = 200;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Writes the progress of one run to one file.
+pub(super) struct WriteBack {
+    path: PathBuf,
+    last: Option<Instant>,
+    /// The last thing that could not be done, so that it is said once.
+    said: Option<String>,
+}
+
+/// What a write came to.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// For the journal, where the file was written.
+    pub(super) event: Option<Event>,
+    /// What could not be done.
+    pub(super) notices: Vec<String>,
+}
+
+/// What the file should say.
+#[derive(Debug, Default)]
+struct Wanted {
+    statuses: BTreeMap<String, NewValue<TaskStatus>>,
+    written: Vec<(String, String)>,
+    complete: Vec<(usize, TaskProgress)>,
+    remove: Vec<(String, String)>,
+    finished: bool,
+    restore: bool,
+}
+
+impl WriteBack {
+    /// For a run on the target of record the workplan itself, else a copy in the run's folder.
+    pub(super) fn new(state: &RunState, run_folder: &Path) -> Result<Option<Self>, SessionError> {
+        if state.single || state.plan.tasks.iter().all(|t| t.id.is_empty()) {
+            return Ok(None);
+        }
+        let original = state.plan.workplan.path.clone();
+        let path = if state.plan.target.of_record {
+            original
+        } else {
+            let name = original.file_name().unwrap_or_else(|| "workplan.md".as_ref());
+            let copy = run_folder.join(name);
+            if !copy.is_file() {
+                let failed =
+                    |source| SessionError::File { what: "write", path: copy.clone(), source };
+                std::fs::create_dir_all(run_folder).map_err(failed)?;
+                std::fs::copy(&original, &copy).map_err(failed)?;
+            }
+            copy
+        };
+        Ok(Some(Self { path, last: None, said: None }))
+    }
+
+    /// Brings the file to what the committed events say. Never fails the run: what cannot be
+    /// written is said, and tried again at the next commit and on resume.
+    pub(super) fn sync(
+        &mut self,
+        state: &RunState,
+        last: bool,
+    ) -> Result<Option<Written>, SessionError> {
+        let many = state.plan.steps.len() > MANY_STEPS;
+        if !last && many && self.last.is_some_and(|at| at.elapsed() < PAUSE) {
+            return Ok(None);
+        }
+        self.last = Some(Instant::now());
+        let wanted = wanted(state);
+        let mut written = Written::default();
+        let mut evidence = None;
+        if !wanted.complete.is_empty() {
+            let file = EvidenceFile::of(state, &wanted.complete);
+            let bytes = file.bytes();
+            let digest = Digest::of(&bytes);
+            if state.evidence_written.as_ref() != Some(&digest) {
+                let path = folder(&self.path).join(format!("{}.json", state.run));
+                if let Err(e) = put(&path, &bytes) {
+                    self.say(&mut written, format!("failed to write `{}`: {e}", path.display()));
+                    return Ok(Some(written));
+                }
+            }
+            evidence = Some(digest);
+        }
+        let nothing = wanted.written.is_empty()
+            && wanted.remove.is_empty()
+            && !wanted.finished
+            && !wanted.restore
+            && evidence.is_none_or(|d| state.evidence_written.as_ref() == Some(&d));
+        if nothing {
+            return Ok(None);
+        }
+        match self.write(state, &wanted) {
+            Ok(()) => {
+                self.said = None;
+                written.event = Some(Event::WorkplanWritten {
+                    tasks: wanted.written,
+                    evidence: (!wanted.complete.is_empty())
+                        .then(|| Digest::of(&EvidenceFile::of(state, &wanted.complete).bytes())),
+                    path: self.path.clone(),
+                });
+            }
+            Err(why) => self.say(
+                &mut written,
+                format!("the progress could not be written to `{}`: {why}", self.path.display()),
+            ),
+        }
+        Ok(Some(written))
+    }
+
+    fn say(&mut self, written: &mut Written, text: String) {
+        if self.said.as_ref() != Some(&text) {
+            written.notices.push(text.clone());
+            self.said = Some(text);
+        }
+    }
+
+    fn write(&self, state: &RunState, wanted: &Wanted) -> Result<(), String> {
+        // A link is followed: the file behind it is replaced, not the link.
+        let path = std::fs::canonicalize(&self.path).map_err(|e| e.to_string())?;
+        for _ in 0..ROUNDS {
+            let before = std::fs::read_to_string(&path).map_err(|e| e.to_string())?;
+            let file = SourceFile::new(&path, before.as_str());
+            let (parsed, _) = document::parse(&file);
+            let after = document::apply(&parsed, &edit(state, wanted, &parsed))
+                .map_err(|e| e.to_string())?;
+            if after == before {
+                return Ok(());
+            }
+            if replace(&path, &before, &after).map_err(|e| e.to_string())? {
+                return Ok(());
+            }
+        }
+        Err("it keeps changing".to_owned())
+    }
+}
+
+/// What the state of the run means for the file.
+fn wanted(state: &RunState) -> Wanted {
+    let mut out = Wanted::default();
+    let plan = &state.plan;
+    let ended = match &state.phase {
+        RunPhase::Ended { state, .. } => Some(state.as_str()),
+        RunPhase::Live => None,
+    };
+    if state.direction != Direction::Forward {
+        let whole = matches!(&state.direction, Direction::Back { to: None });
+        match ended {
+            Some("rolled_back") if whole => restore(state, &mut out),
+            Some(_) => reopen(state, &mut out),
+            None => {}
+        }
+        return out;
+    }
+    let mut all_done = true;
+    for (ix, task) in plan.tasks.iter().enumerate().filter(|(_, t)| !t.id.is_empty()) {
+        let progress = task_progress(plan, state, ix);
+        let current =
+            state.written.get(&task.id).map_or(task.status.as_str(), String::as_str).to_owned();
+        let status = progress.status;
+        let reached = status.map_or(current.clone(), |s| s.as_str().to_owned());
+        all_done &= matches!(reached.as_str(), "done" | "cancelled");
+        let acted = task.steps.iter().any(|s| state.steps[*s].state.is_done());
+        if let Some(status) = status {
+            if status.as_str() != current {
+                out.statuses.insert(task.id.clone(), NewValue::Set(status));
+                out.written.push((task.id.clone(), status.as_str().to_owned()));
+            }
+            if status == TaskStatus::Done && (acted || task.status != TaskStatus::Done) {
+                out.complete.push((ix, progress));
+            }
+        }
+    }
+    out.finished = ended == Some("succeeded") && all_done && !out.written.is_empty();
+    out
+}
+
+/// Everything as it was before the run.
+fn restore(state: &RunState, out: &mut Wanted) {
+    let clean = state.written.is_empty() && state.evidence_written.is_none();
+    let undone = state.written.iter().all(|(task, status)| {
+        state.statuses_before.get(task).is_some_and(|raw| bare(raw) == status)
+    });
+    if clean || undone {
+        return;
+    }
+    out.restore = true;
+    for task in state.written.keys() {
+        if let Some(raw) = state.statuses_before.get(task) {
+            out.statuses.insert(task.clone(), NewValue::Restore(raw.clone()));
+            out.written.push((task.clone(), bare(raw).to_owned()));
+        }
+    }
+    lines_to_remove(state, out);
+}
+
+/// A rollback that did not come to its end: nothing is done any more, nothing is as before.
+fn reopen(state: &RunState, out: &mut Wanted) {
+    for (task, status) in &state.written {
+        if status == "done" {
+            let status = TaskStatus::InProgress;
+            out.statuses.insert(task.clone(), NewValue::Set(status));
+            out.written.push((task.clone(), status.as_str().to_owned()));
+        }
+    }
+    if !out.written.is_empty() {
+        lines_to_remove(state, out);
+    }
+}
+
+fn lines_to_remove(state: &RunState, out: &mut Wanted) {
+    let tasks = state.plan.tasks.iter().filter(|t| !t.id.is_empty());
+    out.remove.extend(tasks.map(|t| (t.id.clone(), state.run.clone())));
+}
+
+fn bare(raw: &str) -> &str {
+    raw.trim_matches(|c| c == '"' || c == '\'')
+}
+
+/// The edit of the document as it is now: tasks that are gone meanwhile are left out.
+fn edit(state: &RunState, wanted: &Wanted, document: &document::Document) -> Edit {
+    let has = |short: &str| document.tasks.iter().find(|t| t.short == short);
+    let run = &state.run;
+    let ours = format!("by workplan run {run} ");
+    let mut edit = Edit::default();
+    for (task, status) in &wanted.statuses {
+        if has(task).is_some() {
+            edit.statuses.insert(task.clone(), status.clone());
+        }
+    }
+    let bytes = EvidenceFile::of(state, &wanted.complete).bytes();
+    let evidence = Digest::of(&bytes).to_string();
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
+    for (ix, _) in &wanted.complete {
+        let task = state.plan.tasks[*ix].id.clone();
+        if has(&task).is_some() {
+            let date = today.clone();
+            edit.complete.push(Completion {
+                task,
+                date,
+                run: run.clone(),
+                evidence: evidence.clone(),
+            });
+        }
+    }
+    for (task, run) in &wanted.remove {
+        if has(task).is_some_and(|t| t.completions.iter().any(|(line, _)| line.contains(&ours))) {
+            edit.remove.push((task.clone(), run.clone()));
+        }
+    }
+    if wanted.finished && document.status == Some(WorkplanStatus::Active) {
+        edit.workplan_status = Some(NewValue::Set(WorkplanStatus::Finished));
+    }
+    if document.updated_written().is_some() {
+        edit.updated = Some(NewValue::Set(today));
+    }
+    if wanted.restore {
+        let (updated, status) = &state.before;
+        if document.updated_written().is_some() {
+            edit.updated = updated.clone().map(NewValue::Restore);
+        }
+        if document.status_written().is_some() {
+            edit.workplan_status = status.clone().map(NewValue::Restore);
+        }
+    }
+    edit
+}
+
+/// Puts a file where its folder may not be yet, whole or not at all.
+fn put(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::Builder::new().prefix(".wp-").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    set_mode(file.path(), 0o644)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    std::fs::File::open(folder)?.sync_all()
+}
+
+fn set_mode(path: &Path, mode: u32) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
+/// Replaces a file if it still is what was read; `false` when it is not.
+fn replace(path: &Path, before: &str, after: &str) -> std::io::Result<bool> {
+    use std::io::Write as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let meta = std::fs::metadata(path)?;
+    let mut file = tempfile::Builder::new().prefix(".wp-").tempfile_in(folder)?;
+    file.write_all(after.as_bytes())?;
+    set_mode(file.path(), meta.permissions().mode() & 0o7777)?;
+    if let Err(e) = std::os::unix::fs::chown(file.path(), Some(meta.uid()), Some(meta.gid())) {
+        let ours = nix::unistd::geteuid().as_raw() == meta.uid();
+        if !ours {
+            return Err(e);
+        }
+    }
+    file.as_file().sync_all()?;
+    let exchange =
+        |a: &Path, b: &Path| renameat2(AT_FDCWD, a, AT_FDCWD, b, RenameFlags::RENAME_EXCHANGE);
+    match exchange(file.path(), path) {
+        Ok(()) => {}
+        // A file system without exchange: compare, then rename; the window is as small as it gets.
+        Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOSYS) => {
+            if std::fs::read(path)? != before.as_bytes() {
+                return Ok(false);
+            }
+            file.persist(path)?;
+            std::fs::File::open(folder)?.sync_all()?;
+            return Ok(true);
+        }
+        Err(e) => return Err(e.into()),
+    }
+    // What was swapped out is the file as it was at that very moment.
+    if std::fs::read(file.path())? == before.as_bytes() {
+        std::fs::File::open(folder)?.sync_all()?;
+        return Ok(true);
+    }
+    exchange(file.path(), path)?;
+    if std::fs::read(file.path())? != after.as_bytes() {
+        // Somebody wrote to our version meanwhile as well: neither edit may be lost.
+        let kept = path.with_extension("md.kept");
+        file.persist(&kept)?;
+    }
+    Ok(false)
+}
