@@ -41,6 +41,7 @@ lint: ## formatting, clippy, documentation, dependencies, shell scripts; any war
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 	$(CARGO) deny --locked check --hide-inclusion-graph bans licenses sources
 	tools/lint-shell.sh
+	tools/check-dependencies.sh
 
 .PHONY: check
 check: ## the fast loop: formatting, clippy, tests
