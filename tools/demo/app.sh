@@ -6,6 +6,7 @@
 set -uo pipefail
 folder=$1
 cd "$folder" || exit 1
+echo $$ >pid
 said=
 n=$(tail -n 1 acknowledged 2>/dev/null || true)
 n=${n:-0}

@@ -69,9 +69,16 @@ start_app() {
     wait_until 20 "the app to write" app_says "writes to 127.0.0.1:$(port_of old)"
 }
 
-app_pids() { pgrep -f -- "tools/demo/app.sh $APP\$" || true; }
+# The pid, if it still is the app's and not somebody's who got the number later.
+app_pid() {
+    local pid
+    pid=$(cat "$APP/pid" 2>/dev/null) || return 0
+    if tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "tools/demo/app.sh $APP "; then
+        echo "$pid"
+    fi
+}
 
-app_is_gone() { [ -z "$(app_pids)" ]; }
+app_is_gone() { [ -z "$(app_pid)" ]; }
 
 conf() { printf 'host=127.0.0.1\nport=%s\ndbname=shop\nuser=shop\n' "$(port_of "$1")"; }
 
@@ -115,7 +122,11 @@ make_site() {
 }
 
 up() {
-    [ ! -e "$DEMO/pg" ] || down
+    if [ -e "$DEMO/.workplan-demo" ]; then
+        down
+    elif [ -n "$(ls -A "$DEMO" 2>/dev/null)" ]; then
+        die "$DEMO is not empty and not ours"
+    fi
     umask 022
     mkdir -p "$DEMO/pg" "$APP" "$WORK"
     touch "$DEMO/.workplan-demo"
@@ -163,9 +174,8 @@ reset() {
 down() {
     local side pid
     [ -e "$DEMO/.workplan-demo" ] || return 0
-    for pid in $(app_pids); do
-        kill "$pid" 2>/dev/null || true
-    done
+    pid=$(app_pid)
+    [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
     wait_until 10 "the app to end" app_is_gone || true
     for side in old new; do
         [ -e "$DEMO/pg/$side" ] || continue
