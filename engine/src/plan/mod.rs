@@ -9,6 +9,7 @@ mod raw;
 mod reader;
 mod reference;
 mod shell;
+mod single;
 mod target;
 
 pub use bind::{Binding, Sources, bind};
@@ -21,4 +22,5 @@ pub use model::{
 pub use params::resolve;
 pub use raw::{PLAN_KEYS, STEP_KEYS};
 pub use reference::{Reference, Template};
+pub use single::single;
 pub use target::{TARGET_KEYS, Target};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::order::Order;
 use super::resolve::{Knowledge, Mark, Resolver};
 use super::state::{Direction, RunState, StepState};
 use super::{Action, Decision, Ending, Event, Evidence, Input, Purpose, Sight, Timer};
@@ -65,10 +66,10 @@ pub struct Machine {
     pub(super) busy: HashMap<StepIx, usize>,
     pub(super) in_flight: usize,
     /// Steps whose needs are met, in the plan's order.
-    ready: BTreeSet<StepIx>,
-    unmet: Vec<usize>,
-    dependents: Vec<Vec<StepIx>>,
-    due: Vec<bool>,
+    pub(super) ready: BTreeSet<StepIx>,
+    /// What comes before what among the steps that are due.
+    pub(super) order: Order,
+    pub(super) due: Vec<bool>,
     resolver: Option<Resolver>,
     /// What was found due, for a preview.
     pub marks: Vec<Mark>,
@@ -120,8 +121,7 @@ impl Machine {
     pub fn new(state: RunState, options: Options) -> Self {
         let plan = Arc::clone(&state.plan);
         Self {
-            dependents: plan.dependents(),
-            unmet: vec![0; plan.steps.len()],
+            order: Order::new(&plan),
             due: vec![false; plan.steps.len()],
             state,
             options,
@@ -243,6 +243,10 @@ impl Machine {
     /// Takes an input in. `now_ms` only stamps the state; no decision depends on the clock.
     pub fn decide(&mut self, now_ms: i64, input: Input) -> Decision {
         self.now_ms = now_ms;
+        if self.mode == Mode::Ended {
+            // A timer or a second Ctrl-C that comes late: all is said already.
+            return Decision::default();
+        }
         match input {
             Input::Begin => self.begin(),
             Input::Looked { step, purpose, sight } => {
@@ -475,70 +479,6 @@ impl Machine {
         self.mode = Mode::Forward;
     }
 
-    fn take_marks(&mut self, plan: &Plan) {
-        for step in 0..plan.steps.len() {
-            let state = self.state.steps[step].state;
-            match &self.marks[step] {
-                Mark::Due(..) => {
-                    if state != StepState::Unknown {
-                        self.due[step] = true;
-                    }
-                }
-                Mark::So(seen) => {
-                    let seen = (**seen).clone();
-                    let reason = match &seen.record {
-                        Some(record) => format!("done before: {record}"),
-                        None => "it is so".to_owned(),
-                    };
-                    self.emit(Event::StepSkipped {
-                        step: plan.steps[step].id.clone(),
-                        reason,
-                        so: true,
-                        evidence: Some(Box::new(Evidence::seen(seen))),
-                    });
-                }
-                Mark::NotNeeded(why) | Mark::Blocked { why, .. }
-                    if state == StepState::Pending && !plan.steps[step].retired =>
-                {
-                    let why = why.clone();
-                    self.emit(Event::StepSkipped {
-                        step: plan.steps[step].id.clone(),
-                        reason: why,
-                        so: false,
-                        evidence: None,
-                    });
-                }
-                _ => {}
-            }
-        }
-        for step in 0..plan.steps.len() {
-            if !self.due[step] {
-                continue;
-            }
-            self.unmet[step] = plan.steps[step].needs.iter().filter(|n| !self.is_met(**n)).count();
-            if self.unmet[step] == 0 {
-                self.ready.insert(step);
-            }
-        }
-    }
-
-    /// Whether a step stands in nobody's way any more.
-    fn is_met(&self, step: StepIx) -> bool {
-        !self.due[step] && self.state.steps[step].state != StepState::Unknown
-    }
-
-    fn finish_step(&mut self, step: StepIx) {
-        self.due[step] = false;
-        for next in self.dependents[step].clone() {
-            if self.due[next] {
-                self.unmet[next] = self.unmet[next].saturating_sub(1);
-                if self.unmet[next] == 0 {
-                    self.ready.insert(next);
-                }
-            }
-        }
-    }
-
     fn forward(&mut self) {
         while self.stop.is_none() && self.in_flight < self.options.jobs.max(1) {
             let Some(step) = self.ready.pop_first() else { break };
@@ -727,17 +667,7 @@ impl Machine {
         let seen = sight.observation;
         match seen.seen.clone() {
             Seen::Done if !forced => {
-                if self.state.steps[step].attempts > 0 && !self.state.steps[step].forgotten {
-                    let evidence = Box::new(Evidence::seen(seen));
-                    self.emit(Event::StepAdopted { step: name, evidence });
-                } else {
-                    let reason = match &seen.record {
-                        Some(record) => format!("done before: {record}"),
-                        None => "it is so".to_owned(),
-                    };
-                    let evidence = Some(Box::new(Evidence::seen(seen)));
-                    self.emit(Event::StepSkipped { step: name, reason, so: true, evidence });
-                }
+                self.found_so(step, seen);
                 self.finish_step(step);
                 self.closed(step);
                 self.opened(step);
@@ -765,12 +695,7 @@ impl Machine {
         let name = self.name(step);
         match &wait {
             Wait::Manual { .. } if seen.is_done() => {
-                let evidence = Some(Box::new(Evidence::seen(seen.clone())));
-                let reason = match &seen.record {
-                    Some(record) => format!("done before: {record}"),
-                    None => "it is so".to_owned(),
-                };
-                self.emit(Event::StepSkipped { step: name, reason, so: true, evidence });
+                self.found_so(step, seen.clone());
                 self.finish_step(step);
             }
             Wait::Manual { .. } => {
@@ -1010,9 +935,9 @@ impl Machine {
                 }
             }
             Timer::Budget(bracket) => self.budget_spent(bracket),
-            Timer::Grace => {
-                self.actions.push(Action::Stop { steps: None, kill: false });
-            }
+            // The grace is the attempts'; an undo of a release has a deadline of its own.
+            Timer::Grace if matches!(self.mode, Mode::Release(_)) => {}
+            Timer::Grace => self.actions.push(Action::Stop { steps: None, kill: false }),
         }
     }
 
@@ -1021,7 +946,8 @@ impl Machine {
         let spec = &plan.brackets[bracket];
         let open = self.state.brackets[bracket].open_since_ms.is_some()
             && self.state.brackets[bracket].releasing.is_none();
-        if !open || self.state.past_no_return().is_some() {
+        // During the release of another bracket this one is next; its undo must not be ended.
+        if !open || matches!(self.mode, Mode::Release(_)) || self.state.past_no_return().is_some() {
             return;
         }
         let budget = crate::duration::format(std::time::Duration::from_millis(

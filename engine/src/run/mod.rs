@@ -4,6 +4,7 @@ mod action;
 mod decide;
 mod event;
 mod evidence;
+mod order;
 mod progress;
 mod resolve;
 mod state;

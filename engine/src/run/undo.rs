@@ -102,18 +102,19 @@ impl Machine {
     }
 
     pub(super) fn seen_before_undo(&mut self, step: StepIx, sight: Sight, repaired: bool) {
-        if self.stopping().is_some_and(|(e, _)| e == Ending::Interrupted) {
+        // A cancel ends a rollback after the current step, but it is what a release is for.
+        let cancelled = self.stopping().is_some_and(|(e, _)| e == Ending::Interrupted);
+        if cancelled && !matches!(self.mode, Mode::Release(_)) {
             return;
         }
         let name = self.name(step);
-        let can = match sight.undo {
-            UndoPlan::Can(_) => true,
+        match sight.undo {
+            UndoPlan::Can(_) => {}
             UndoPlan::NotNeeded => {
                 return self.emit(Event::UndoSkipped { step: name, why: NOTHING.to_owned() });
             }
             UndoPlan::Cannot(why) => return self.emit(Event::UndoSkipped { step: name, why }),
-        };
-        debug_assert!(can);
+        }
         match sight.observation.seen.clone() {
             Seen::Done => self.undo_now(step),
             Seen::Absent => {
@@ -171,7 +172,9 @@ impl Machine {
         match result {
             Ok(()) => self.look(step, Purpose::UndoAfter),
             // It may have been taken back or not: looked at when the rollback goes on.
-            Err(error) if error.cause == ErrorCause::Cancelled => {}
+            Err(error)
+                if error.cause == ErrorCause::Cancelled
+                    && !matches!(self.mode, Mode::Release(_)) => {}
             Err(error) => self.undo_failed(step, *error),
         }
     }
