@@ -79,9 +79,7 @@ impl UndoQueue {
                 // Whatever an interrupted attempt did, it did last.
                 let interrupted = machine.is_interrupted(step);
                 let order = if interrupted { u64::MAX } else { rec.done_order };
-                if (self.is_candidate[step] || interrupted)
-                    && !machine.undo_tried.contains(&step)
-                {
+                if (self.is_candidate[step] || interrupted) && !machine.undo_tried.contains(&step) {
                     self.free.insert((Reverse(order), step));
                 }
                 continue;
@@ -270,8 +268,7 @@ impl Machine {
 
     fn releases_interrupted(&self, step: StepIx) -> bool {
         matches!(self.mode, Mode::Release(_))
-            && (self.is_interrupted(step)
-                || self.state.steps[step].state == StepState::Undoing)
+            && (self.is_interrupted(step) || self.state.steps[step].state == StepState::Undoing)
     }
 
     fn undo_now(&mut self, step: StepIx) {

@@ -213,11 +213,7 @@ fn dies_again(run: &Run, from: usize, whole: &Run, context: &str) {
 fn check_back(run: &Run, ending: Ending, context: &str) {
     check(run, context);
     assert_eq!(ending, Ending::RolledBack, "{context}\n{}", run.story());
-    assert!(
-        run.world.vars.iter().all(|v| *v == Val::Absent),
-        "{context}\n{}",
-        run.story()
-    );
+    assert!(run.world.vars.iter().all(|v| *v == Val::Absent), "{context}\n{}", run.story());
 }
 
 #[test]
