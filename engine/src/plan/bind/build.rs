@@ -55,7 +55,8 @@ impl Binder<'_> {
             proves: false,
             meaning: Digest::of(b""),
         };
-        built.resources.push(Resources::default());
+        // What could not be built was reported; nothing is said about its claims.
+        built.resources.push(Resources { claimed: true, ..Resources::default() });
         built.undo.push(None);
         built.waits.push(false);
         if let Some(kind) = self.kind(&file, &uses) {
