@@ -166,6 +166,7 @@ impl ParamReader<'_> {
                     _ => ParamType::String,
                 };
                 let mut out = Map::new();
+                let mut complete = true;
                 for entry in &map.entries {
                     let value = match &entry.value.value {
                         yaml::Value::Scalar(s) => {
@@ -173,9 +174,10 @@ impl ParamReader<'_> {
                         }
                         _ => self.wrong(&entry.value, inner),
                     };
-                    out.insert(entry.key.clone(), value?);
+                    complete &= value.is_some();
+                    out.extend(value.map(|value| (entry.key.clone(), value)));
                 }
-                Some(Value::Object(out))
+                complete.then_some(Value::Object(out))
             }
             _ => self.wrong(node, ty),
         }

@@ -177,6 +177,10 @@ fn a_cycle_is_told_as_a_chain() {
 - {id: d, uses: command, with: {run: "true"}, needs: [d]}
 ```
 "#), @r#"
+error[dependency-cycle] W.md:9:8 «a»: these wait for each other: T01.a -> T01.c -> T01.b -> T01.a
+  W.md:11:8: is in the cycle
+  W.md:10:8: is in the cycle
+  help: each needs the next; take one `needs`, reference or pre-condition out
 error[dependency-cycle] W.md:12:8 «d»: `T01.d` waits for itself
   help: each needs the next; take one `needs`, reference or pre-condition out
 "#);
@@ -225,8 +229,8 @@ fn a_cycle_of_tasks_alone() {
 - {id: a, uses: command, with: {run: "true"}}
 ```
 "#), @r#"
-error[dependency-cycle] W.md:12:14 «T01»: these wait for each other: T02 -> T01 -> T02
-  W.md:5:14: is in the cycle
+error[dependency-cycle] W.md:5:14 «T02»: these wait for each other: T01 -> T02 -> T01
+  W.md:12:14: is in the cycle
   help: each needs the next; take one `needs`, reference or pre-condition out
 "#);
 }

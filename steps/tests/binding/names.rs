@@ -125,7 +125,7 @@ error[wrong-workplan] plan.yaml:1:11 «V»: this plan file binds `V`, the workpl
 error[unknown-task] plan.yaml:3:3 «T20»: the workplan has no task `T20`
   help: did you mean `T02`?
 error[unknown-task] plan.yaml:4:3 «nothing»: the workplan has no task `nothing`
-  help: its tasks are T01, T02
+  help: its tasks are `T01`, `T02`
 "#);
 }
 
@@ -168,12 +168,14 @@ Done when: **All data** intact; the `a; b` file is there; nobody waits.
 - {id: c, uses: command, with: {run: "true", reads: []}, done_when: [nobody waits]}
 ```
 "#), @r#"
-error[unknown-clause] W.md:12:84 «"the a; b file is there; nobody waits"»: no "Done when" clause says `the a`
-  help: its clauses are: All data intact, the a; b file is there, nobody waits
-error[unknown-clause] W.md:12:84 «"the a; b file is there; nobody waits"»: no "Done when" clause says `b file is there`
-  help: its clauses are: All data intact, the a; b file is there, nobody waits
 warning[weak-proof] W.md:13:70 «nobody waits»: `T01.c` has no `check`; an exit code of 0 alone never proves a clause
   help: add a `check` that looks at what the clause says
+T01.a command proves
+T01.b command proves
+T01.c command proves
+clause "All data intact" by [T01.a]
+clause "the a; b file is there" by [T01.b]
+clause "nobody waits" by [T01.b, T01.c]
 "#);
 }
 
@@ -201,7 +203,7 @@ warning[weak-proof] W.md:1:29 «all is fine»: `loose` has no `check`; an exit c
 error[unknown-clause] W.md:13:36 «all data intct; nobody waits; something else»: no "Done when" clause says `all data intct`
   help: did you mean `all data intact`?
 error[unknown-clause] W.md:13:36 «all data intct; nobody waits; something else»: no "Done when" clause says `something else`
-  help: its clauses are: all data intact, nobody waits
+  help: its clauses are: `all data intact`, `nobody waits`
 error[unknown-clause] W.md:23:36 «all is fine»: no "Done when" clause says `all is fine`
   help: task `T02` has no "Done when"
 "#);
@@ -261,7 +263,7 @@ error[ambiguous-precondition] plan.yaml:3:12 «Active backup»: more than one li
 error[unknown-precondition] plan.yaml:4:12 «Nobody at wrk»: the workplan's own list has no line `Nobody at wrk`
   help: did you mean `Nobody at work`?
 error[unknown-precondition] plan.yaml:5:12 «"**"»: the workplan's own list has no line `**`
-  help: its lines are: Active backup on Nextcloud, Active backup on the laptop, Nobody at work
+  help: its lines are: `Active backup on Nextcloud`, `Active backup on the laptop`, `Nobody at work`
 error[bad-precondition] plan.yaml:6:34 «manual»: a precondition is looked at; this kind waits for a person
   help: leave the line out: one without a check is named before a run
 error[bad-precondition] plan.yaml:7:34 «command»: a precondition is looked at and never run; a `command` needs `check` here

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::support::{check, json, plan};
+use crate::support::{TYPED, check, json, plan};
 use workplan_engine::kind::With;
 use workplan_engine::plan::resolve;
 
@@ -149,6 +149,8 @@ error[wrong-type] W.md:23:41 «[a]»: `strings` is text, this is a list
   help: put it in quotes, or use a block text (`|`)
 error[wrong-type] W.md:23:56 «[b]»: `map` is text, this is a list
   help: put it in quotes, or use a block text (`|`)
+error[wrong-type] W.md:23:64 «~»: `map` is text, this is nothing
+  help: put it in quotes, or use a block text (`|`)
 "#);
 }
 
@@ -195,12 +197,16 @@ error[bad-reference] W.md:15:83 «${{ steps.b.outputs.x }}»: it refers to its o
   help: a step's outputs are known when it is done
 error[bad-reference] W.md:15:116 «${{ env.HOME }}»: `env.HOME` names nothing: a reference is `target.NAME`, `inputs.NAME` or `steps.STEP.outputs.NAME`
   help: `$${{` stands for a literal `${{`
+error[bad-reference] W.md:15:138 «${{ inputs.window»: a reference is not closed with `}}`
+  help: `$${{` stands for a literal `${{`
+error[bad-reference] W.md:15:162 «${{ f(x) }}»: `f(x)` cannot be read: a reference is `target.NAME`, `inputs.NAME` or `steps.STEP.outputs.NAME`; there are no functions
+  help: `$${{` stands for a literal `${{`
 error[wrong-type] W.md:16:11 «${{ steps.a.outputs.rows }}»: `rows` of `T01.a` is a number, wanted is `true` or `false`
-  help: declare the output with its type, for example `outputs: {rows: int}`, or use another one
+  help: declare the output with its type, for example `outputs: {rows: int}`
 error[wrong-type] W.md:17:13 «${{ steps.a.outputs.rows }}»: `rows` of `T01.a` is a number, wanted is a secret reference (`env:NAME`, `file:PATH`, …)
-  help: declare the output with its type, for example `outputs: {rows: int}`, or use another one
+  help: an output is a single value that the journal keeps; write this one out
 error[wrong-type] W.md:18:37 «${{ steps.a.outputs.rows }}»: `rows` of `T01.a` is a number, wanted is names with texts
-  help: declare the output with its type, for example `outputs: {rows: int}`, or use another one
+  help: an output is a single value that the journal keeps; write this one out
 error[bad-reference] W.md:18:112 «${{ steps.c.outputs.x }}»: it refers to its own output
   help: a step's outputs are known when it is done
 "#);
@@ -244,18 +250,16 @@ echo ${{ inputs.x }}
 ```
 === plan
 workplan: W
-inputs: {x: {default: "1"}, odd: {default: "${{ inputs.x }}"}}
+inputs: {x: {default: "1"}}
 "#;
     let plan = plan(case);
-    let registry = workplan_steps::catalogue();
-    let params = registry.get("command").unwrap().params();
-    let resolved = resolve(&plan.steps[0].with, params, &|_, _| None).unwrap();
-    assert_snapshot!(json(&resolved), @r#"{"string":"a ${{ inputs.x }} 1","strings":["${{ b }}"],"script":"echo ${{ github.sha }} ${{ x"}"#);
+    let resolved = resolve(&plan.steps[0].with, TYPED, &|_, _| None).unwrap();
+    assert_snapshot!(json(&resolved), @r#"{"string":"a ${{ inputs.x }} 1","strings":["${{ b }}"],"script":"echo ${{ github.sha }} $${{ x"}"#);
     // All of it reads as ours, so the escape is one, in a script as well.
     let escaped =
-        With(serde_json::json!({"run": "echo $${{ inputs.x }}"}).as_object().unwrap().clone());
-    let resolved = resolve(&escaped, params, &|_, _| None).unwrap();
-    assert_eq!(json(&resolved), r#"{"run":"echo ${{ inputs.x }}"}"#);
+        With(serde_json::json!({"script": "echo $${{ inputs.x }}"}).as_object().unwrap().clone());
+    let resolved = resolve(&escaped, TYPED, &|_, _| None).unwrap();
+    assert_eq!(json(&resolved), r#"{"script":"echo ${{ inputs.x }}"}"#);
 }
 
 #[test]
@@ -337,8 +341,7 @@ fn references_are_kept_with_full_names() {
     );
     let step = &plan.steps[plan.step("T01.a").unwrap()];
     assert_snapshot!(json(&step.with), @r#"{"string":"x ${{ steps.T01.dump.outputs.digest }} $${{","int":"${{ steps.T01.dump.outputs.rows }}"}"#);
-    let specs = workplan_steps::catalogue().get("command").unwrap().params();
-    let resolved = resolve(&step.with, specs, &|step, output| {
+    let resolved = resolve(&step.with, TYPED, &|step, output| {
         assert_eq!(step, "T01.dump");
         Some(if output == "rows" { 3.into() } else { "abc".into() })
     });

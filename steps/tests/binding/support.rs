@@ -9,7 +9,7 @@ use std::sync::Arc;
 use workplan_engine::document;
 use workplan_engine::kind::{
     Applied, Change, Class, Hands, Kind, Look, Observation, ParamProblem, ParamSpec, ParamType,
-    Prepared, Registry, Resources, Step, StepError, UndoPlan, With,
+    Prepared, Resources, Step, StepError, UndoPlan, With,
 };
 use workplan_engine::plan::{self, Binding, Plan, Sources, Target};
 use workplan_engine::text::{Diagnostic, Diagnostics, Severity, SourceFile};
@@ -182,7 +182,7 @@ const fn param(name: &'static str, ty: ParamType) -> ParamSpec {
     ParamSpec { name, ty, required: false, doc: "A parameter." }
 }
 
-const TYPED: &[ParamSpec] = &[
+pub(crate) const TYPED: &[ParamSpec] = &[
     param("string", ParamType::String),
     param("script", ParamType::Script),
     param("bool", ParamType::Bool),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::binder::Binder;
 use super::build::Built;
-use crate::kind::OutputType;
+use crate::kind::{OutputType, ParamType};
 use crate::plan::model::StepIx;
 use crate::plan::params::{self, OutputUse};
 use crate::text::Diagnostic;
@@ -55,7 +55,12 @@ impl Binder<'_> {
                     step.id,
                     wanted.expected()
                 );
-                let help = "declare the output with its type, for example `outputs: {rows: int}`, or use another one";
+                let help = match wanted {
+                    ParamType::Bool | ParamType::Int => {
+                        "declare the output with its type, for example `outputs: {rows: int}`"
+                    }
+                    _ => "an output is a single value that the journal keeps; write this one out",
+                };
                 self.bad_use(*ix, used, "wrong-type", message, help.to_owned());
             }
         }
