@@ -59,3 +59,20 @@ fn a_mistake_in_every_line() {
     assert!(binding.plan.is_none());
     assert_eq!(found.0.len(), 3 * TASKS / 4);
 }
+
+#[test]
+fn a_cycle_as_long_as_the_plan() {
+    let mut case = "@T01 todo\n```steps\n".to_owned();
+    let count = TASKS / 4;
+    for n in 0..count {
+        let before = (n + count - 1) % count;
+        writeln!(case, "- {{id: s{n}, uses: command, needs: [s{before}], with: {{run: x}}}}")
+            .unwrap();
+    }
+    case.push_str("```\n");
+    let (binding, found) = read(&case);
+    assert!(binding.plan.is_none());
+    let [cycle] = &found.0[..] else { panic!("{} findings", found.0.len()) };
+    assert_eq!(cycle.code, "dependency-cycle");
+    assert!(cycle.message.contains(" -> … -> ") && cycle.message.len() < 400, "{}", cycle.message);
+}

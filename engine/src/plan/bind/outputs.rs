@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::binder::Binder;
 use super::build::Built;
 use crate::kind::{OutputType, ParamType};
+use crate::plan::coerce;
 use crate::plan::model::StepIx;
-use crate::plan::params::{self, OutputUse};
+use crate::plan::params::OutputUse;
 use crate::text::Diagnostic;
 
 impl Binder<'_> {
@@ -43,7 +44,7 @@ impl Binder<'_> {
                 self.bad_use(*ix, used, "unknown-reference", message, help);
                 continue;
             };
-            if let Some(wanted) = used.wanted.filter(|wanted| !params::accepts(*wanted, ty)) {
+            if let Some(wanted) = used.wanted.filter(|wanted| !coerce::accepts(*wanted, ty)) {
                 let is = match ty {
                     OutputType::String => "text",
                     OutputType::Int => "a number",
