@@ -271,7 +271,7 @@ kill -9 "$engine"
 wait "$engine" 2>/dev/null || true
 engine=
 check 'status says that the outage is on' exits 0 workplan_ status
-check 'status leads with it' said 'outage.*(down|open)|(down|open).*outage'
+check 'status leads with it' said '^shop is DOWN since'
 check 'a second run is refused' exits 8 hooked "${RUN[@]}"
 check 'rollback: exit 0' exits 0 hooked rollback --yes
 check 'the old world is back' same "$before" "$(essence)"
