@@ -87,7 +87,7 @@ declare -A MARKER=(
     [T02.start]='rm -f'
 )
 # Lines of a `run` after which something is there, but not all.
-declare -A HALF=([T02.stop]=1 [T02.dump]=5 [T02.restore]=2 [T02.start]=1)
+declare -A HALF=([T02.stop]=1 [T02.dump]=6 [T02.restore]=2 [T02.start]=1)
 STEPS=(T01.role T01.database T02.stop T02.dump T02.restore T02.compare T02.start)
 
 inject() { # inject STEP MODE
@@ -293,7 +293,7 @@ for step in "${STEPS[@]}"; do
         check "failed $when $step: what" said "$step"
         check "failed $when $step: why" said 'made to fail'
         check "failed $when $step: where the log is" said '(log|output).*/'
-        check "failed $when $step: what to do" said 'help: '
+        check "failed $when $step: what to do" said '^(next|help):'
         check "failed $when $step: the app is back by itself" \
             wait_until 20 'the app on the old server' app_says "writes to 127.0.0.1:$(port_of old)"
         check "failed $when $step: rollback, exit 0" exits 0 hooked rollback "$(latest)" --yes
