@@ -4,6 +4,7 @@ mod bind;
 mod graph;
 mod input;
 mod model;
+mod order;
 mod params;
 mod raw;
 mod reader;

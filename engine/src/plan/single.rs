@@ -43,7 +43,7 @@ pub fn single(
     };
     let (inputs, values) = (BTreeMap::new(), BTreeMap::new());
     let scope = Scope { target, inputs: &inputs, input_values: &values };
-    let read = params::read(&file, kind.as_ref(), at, &params, &scope, &mut found);
+    let read = params::read(&file, kind.as_ref(), at, &params, &scope, &|_| None, &mut found);
     if let Some(used) = read.uses.first() {
         found.push(Diagnostic::error(
             "unknown-reference",

@@ -1,6 +1,7 @@
 //! Running: events, the state that they make, and the pure decisions between them.
 
 mod action;
+mod bracket;
 mod decide;
 mod event;
 mod evidence;

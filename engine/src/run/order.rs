@@ -169,7 +169,8 @@ impl Machine {
     fn pass(&mut self, step: StepIx) -> Vec<StepIx> {
         self.order.passed[step] = true;
         let openings = self.order.openings[step].iter();
-        let next: Vec<StepIx> = self.order.dependents[step].iter().chain(openings).copied().collect();
+        let next: Vec<StepIx> =
+            self.order.dependents[step].iter().chain(openings).copied().collect();
         for step in &next {
             self.order.unmet[*step] -= 1;
         }

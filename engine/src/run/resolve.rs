@@ -420,7 +420,8 @@ fn held(plan: &Plan, step: StepIx) -> Option<Mark> {
 /// The mark of a step that comes after a person's task which is not done.
 fn waits_for_people(plan: &Plan, step: StepIx) -> Option<Mark> {
     let people = &plan.steps[step].needs_people;
-    let person = &plan.tasks[*people.iter().find(|t| plan.tasks[**t].status != TaskStatus::Done)?];
+    let person =
+        &plan.tasks[*people.iter().find(|t| plan.tasks[**t].status != TaskStatus::Done)?];
     let why =
         format!("it needs `{}`, a person's task that is {}", person.id, person.status.as_str());
     Some(Mark::Blocked { why, waits: true })

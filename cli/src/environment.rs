@@ -1,0 +1,107 @@
+//! The only place that reads environment variables.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+/// The environment, read once at the start.
+///
+/// Variables that change what `workplan` does:
+///
+/// | variable | effect |
+/// |---|---|
+/// | `WORKPLAN_STATE` | the state folder, where `--state` is not given |
+/// | `NO_COLOR` | no colour, when not empty |
+/// | `FORCE_COLOR`, `CLICOLOR_FORCE` | colour also without a terminal, when neither empty nor `0` |
+/// | `TERM=dumb` | no colour and no moving progress |
+/// | `CI` | no moving progress, when neither empty nor `false` |
+/// | `COLUMNS` | width of the screen, where there is no terminal to ask |
+/// | `USER`, `LOGNAME` | who approves, rejects, resolves and abandons |
+/// | `SOPS_*`, `PATH`, … | passed on to the programs that steps run |
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Environment {
+    /// All variables, for children and for `env:` secrets.
+    pub(crate) all: Vec<(OsString, OsString)>,
+    /// `WORKPLAN_STATE`, when not empty.
+    pub(crate) state: Option<PathBuf>,
+    /// `NO_COLOR`.
+    pub(crate) no_color: bool,
+    /// `FORCE_COLOR` or `CLICOLOR_FORCE`.
+    pub(crate) force_color: bool,
+    /// `TERM=dumb`.
+    pub(crate) dumb: bool,
+    /// `CI`.
+    pub(crate) ci: bool,
+    /// `COLUMNS`, from 20 to 1000.
+    pub(crate) columns: Option<usize>,
+    /// `USER`, else `LOGNAME`.
+    pub(crate) user: Option<String>,
+}
+
+impl Environment {
+    /// Reads the process's own.
+    pub(crate) fn read() -> Self {
+        Self::from_variables(std::env::vars_os().collect())
+    }
+
+    fn from_variables(all: Vec<(OsString, OsString)>) -> Self {
+        let get = |name: &str| {
+            all.iter()
+                .find(|(key, _)| key.as_os_str() == OsStr::new(name))
+                .map(|(_, value)| value.clone())
+                .filter(|value| !value.is_empty())
+        };
+        let on = |name: &str| get(name).is_some_and(|v| v != "0" && v != "false");
+        let text = |name: &str| get(name).and_then(|v| v.into_string().ok());
+        Self {
+            state: get("WORKPLAN_STATE").map(PathBuf::from),
+            no_color: get("NO_COLOR").is_some(),
+            force_color: on("FORCE_COLOR") || on("CLICOLOR_FORCE"),
+            dumb: text("TERM").is_some_and(|t| t == "dumb"),
+            ci: on("CI"),
+            columns: text("COLUMNS")
+                .and_then(|c| c.parse().ok())
+                .filter(|c| (20..=1000).contains(c)),
+            user: text("USER").or_else(|| text("LOGNAME")),
+            all,
+        }
+    }
+
+    /// The value of any variable, for `env:` secrets.
+    pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
+        self.all
+            .iter()
+            .find(|(key, _)| key.as_os_str() == OsStr::new(name))
+            .map(|(_, v)| v.as_os_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Environment {
+        Environment::from_variables(pairs.iter().map(|(k, v)| (k.into(), v.into())).collect())
+    }
+
+    #[test]
+    fn empty_and_off_values_do_not_count() {
+        let none = read(&[
+            ("NO_COLOR", ""),
+            ("FORCE_COLOR", "0"),
+            ("CI", "false"),
+            ("WORKPLAN_STATE", ""),
+        ]);
+        assert!(!none.no_color && !none.force_color && !none.ci && none.state.is_none());
+        let all =
+            read(&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1"), ("CI", "true"), ("LOGNAME", "ann")]);
+        assert!(all.no_color && all.force_color && all.ci);
+        assert_eq!(all.user.as_deref(), Some("ann"));
+    }
+
+    #[test]
+    fn a_width_that_no_screen_has_is_passed_over() {
+        assert_eq!(read(&[("COLUMNS", "80")]).columns, Some(80));
+        assert_eq!(read(&[("COLUMNS", "3")]).columns, None);
+        assert_eq!(read(&[("COLUMNS", "wide")]).columns, None);
+    }
+}

@@ -1,0 +1,75 @@
+//! Pictures of a plan with everything in it.
+
+use super::drawing::{BracketBox, StepBox, TaskBox};
+use super::layout::lay_out;
+use super::{Drawing, dot, mermaid, svg};
+
+fn step(id: &str, task: usize, bracket: Option<usize>, notes: &[&str]) -> StepBox {
+    StepBox {
+        id: id.to_owned(),
+        kind: "command".to_owned(),
+        notes: notes.iter().map(|n| (*n).to_owned()).collect(),
+        bracket,
+        task,
+    }
+}
+
+fn sample() -> Drawing {
+    Drawing {
+        title: "WP-1 — Move <it> & \"run\"".to_owned(),
+        tasks: vec![
+            TaskBox { id: "T01".into(), label: "T01 — One (todo)".into(), steps: vec![0, 1] },
+            TaskBox { id: "T02".into(), label: "T02 — By hand (done)".into(), steps: vec![] },
+            TaskBox { id: String::new(), label: String::new(), steps: vec![2] },
+        ],
+        steps: vec![
+            step("T01.stop", 0, Some(0), &["opens outage"]),
+            step("T01.open", 0, Some(0), &["closes outage", "point of no return"]),
+            step("last", 2, None, &[]),
+        ],
+        lines: vec![(0, 1), (1, 2)],
+        brackets: vec![BracketBox {
+            label: "bracket outage: at most 5m, on failure release".into(),
+            steps: vec![0, 1],
+        }],
+    }
+}
+
+#[test]
+fn mermaid_text() {
+    insta::assert_snapshot!(mermaid(&sample()));
+}
+
+#[test]
+fn dot_text() {
+    insta::assert_snapshot!(dot(&sample()));
+}
+
+#[test]
+fn svg_is_escaped_and_whole() {
+    let text = svg(&sample());
+    assert!(text.starts_with("<svg ") && text.ends_with("</svg>\n"));
+    assert!(text.contains("Move &lt;it&gt; &amp; &quot;run&quot;"), "{text}");
+    for tag in ["rect", "path", "text"] {
+        assert!(text.contains(&format!("<{tag} ")), "{tag}");
+    }
+}
+
+#[test]
+fn boxes_stand_inside_the_picture_and_never_on_each_other() {
+    let drawing = sample();
+    let layout = lay_out(&drawing);
+    for (ix, a) in layout.steps.iter().enumerate() {
+        assert!(a.x + a.w <= layout.width && a.y + a.h <= layout.height, "{a:?}");
+        for b in &layout.steps[ix + 1..] {
+            assert!(!a.overlaps(b), "{a:?} {b:?}");
+        }
+    }
+    for (ix, a) in layout.tasks.iter().enumerate() {
+        assert!(a.y + a.h <= layout.height, "{a:?}");
+        for b in &layout.tasks[ix + 1..] {
+            assert!(!a.overlaps(b), "{a:?} {b:?}");
+        }
+    }
+    assert!(layout.steps[0].y < layout.steps[1].y, "what needs another stands below it");
+}

@@ -1,0 +1,18 @@
+//! JSON documents, one file each. All begin with `"schema": "workplan/NAME/v1"`; fields are added
+//! freely, and none changes its meaning.
+
+mod check;
+mod explain;
+mod log;
+mod report;
+mod runs;
+mod single;
+mod status;
+
+pub(crate) use check::CheckDocument;
+pub(crate) use explain::ExplainDocument;
+pub(crate) use log::{EventLine, LogDocument};
+pub(crate) use report::ReportDocument;
+pub(crate) use runs::RunsDocument;
+pub(crate) use single::DoDocument;
+pub(crate) use status::{StatusDocument, StatusRun, StatusStep};

@@ -1,0 +1,13 @@
+//! Text for people.
+
+mod counts;
+mod diagnostic;
+mod plan;
+mod signs;
+mod summary;
+
+pub(crate) use counts::{count, counted};
+pub(crate) use diagnostic::Renderer;
+pub(crate) use plan::PlanView;
+pub(crate) use signs::{action_sign, state_style};
+pub(crate) use summary::{RunSummary, task_lines};
