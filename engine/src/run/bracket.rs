@@ -181,9 +181,12 @@ impl Machine {
             |ix: &StepIx| !self.undo_tried.contains(ix) && self.state.steps[*ix].kept.is_none();
         let state = |ix: StepIx| self.state.steps[ix].state;
         let inside = || spec.inside.iter().copied().filter(open_to_undo);
-        inside()
-            .filter(|ix| self.is_interrupted(*ix) || state(*ix) == StepState::Undoing)
-            .max()
+        let begun = |ix: &StepIx| self.is_interrupted(*ix) || state(*ix) == StepState::Undoing;
+        // An end that was begun goes back before all: nothing is taken back under a live service.
+        Some(spec.close)
+            .filter(open_to_undo)
+            .filter(begun)
+            .or_else(|| inside().filter(begun).max())
             .or_else(|| {
                 inside()
                     .filter(|ix| self.stands(*ix))

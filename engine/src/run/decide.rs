@@ -416,7 +416,13 @@ impl Machine {
         }
     }
 
-    pub(super) fn unknown(&mut self, step: StepIx, why: String, seen: Observation, error: Option<StepError>) {
+    pub(super) fn unknown(
+        &mut self,
+        step: StepIx,
+        why: String,
+        seen: Observation,
+        error: Option<StepError>,
+    ) {
         let name = self.name(step);
         // Said once: looking again and not knowing again is nothing new.
         let rec = &self.state.steps[step];

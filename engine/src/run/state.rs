@@ -127,6 +127,18 @@ impl Default for StepRec {
     }
 }
 
+impl StepRec {
+    /// It had no undo: what it did may not be so any more, or not mean the same.
+    fn make_stale(&mut self) {
+        if self.state.is_done() {
+            self.state = StepState::Undone;
+            self.forgotten = true;
+            self.prepared = None;
+            self.prepared_bytes = None;
+        }
+    }
+}
+
 /// Which way the run goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Direction {
@@ -374,6 +386,9 @@ impl RunState {
             Event::BracketReleased { bracket } => self.released(bracket),
             Event::BracketHeld { bracket, why } => {
                 if let Some(ix) = self.bracket(bracket) {
+                    if self.brackets[ix].releasing.is_some() {
+                        self.stale(ix);
+                    }
                     self.brackets[ix].held = Some(why.clone());
                     self.brackets[ix].releasing = None;
                 }
@@ -547,13 +562,18 @@ impl RunState {
         let plan = Arc::clone(&self.plan);
         let bracket = &plan.brackets[ix];
         for step in bracket.inside.iter().chain([&bracket.open, &bracket.close]) {
-            let rec = &mut self.steps[*step];
-            if rec.state.is_done() {
-                // It had no undo: what it did may be stale once the service was back.
-                rec.state = StepState::Undone;
-                rec.forgotten = true;
-                rec.prepared = None;
-                rec.prepared_bytes = None;
+            self.steps[*step].make_stale();
+        }
+        // The service is there because `open` was taken back: that is not what `close` did.
+        self.steps[bracket.close].forgotten = true;
+    }
+
+    /// A release came to no end: what it passed by rests on what it took back.
+    fn stale(&mut self, bracket: usize) {
+        let plan = Arc::clone(&self.plan);
+        for step in &plan.brackets[bracket].inside {
+            if self.steps[*step].kept.is_some() {
+                self.steps[*step].make_stale();
             }
         }
     }
@@ -572,7 +592,6 @@ impl RunState {
             return;
         }
         for rec in &mut self.steps {
-            rec.kept = None;
             if matches!(
                 rec.state,
                 StepState::Failed | StepState::Skipped | StepState::Waiting | StepState::Undone

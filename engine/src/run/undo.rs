@@ -79,9 +79,7 @@ impl UndoQueue {
                 // Whatever an interrupted attempt did, it did last.
                 let interrupted = machine.is_interrupted(step);
                 let order = if interrupted { u64::MAX } else { rec.done_order };
-                if (self.is_candidate[step] || interrupted)
-                    && !machine.undo_tried.contains(&step)
-                {
+                if (self.is_candidate[step] || interrupted) && !machine.undo_tried.contains(&step) {
                     self.free.insert((Reverse(order), step));
                 }
                 continue;
@@ -248,7 +246,10 @@ impl Machine {
                 self.undo_unknown(step, format!("still half done after a repair: {what}"), seen);
             }
             // In a release the service matters most, and an undo may be repeated by contract.
-            (Seen::Unknown(_), None) if self.releases_interrupted(step) => self.undo_now(step),
+            (Seen::Unknown(why), None) if self.releases_interrupted(step) => {
+                self.unknown(step, why, seen, None);
+                self.undo_now(step);
+            }
             (Seen::Unknown(_), Some(why)) if self.releases_interrupted(step) => {
                 self.emit(Event::UndoSkipped { step: name, why });
             }
@@ -270,8 +271,7 @@ impl Machine {
 
     fn releases_interrupted(&self, step: StepIx) -> bool {
         matches!(self.mode, Mode::Release(_))
-            && (self.is_interrupted(step)
-                || self.state.steps[step].state == StepState::Undoing)
+            && (self.is_interrupted(step) || self.state.steps[step].state == StepState::Undoing)
     }
 
     fn undo_now(&mut self, step: StepIx) {

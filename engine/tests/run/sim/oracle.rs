@@ -185,6 +185,8 @@ impl Oracle {
                 self.steps[ix].intent = None;
                 self.steps[ix].standing = false;
             }
+            // What a release passes by is stale: what it rests on is taken back.
+            Event::UndoSkipped { .. } if !self.backwards => self.steps[ix].standing = false,
             Event::UndoDone { .. } => {
                 self.steps[ix].intent = None;
                 self.steps[ix].standing = false;
