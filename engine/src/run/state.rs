@@ -88,6 +88,8 @@ pub struct StepRec {
     pub wait: Option<(String, Wait)>,
     /// It was looked at and is so (only for skipped).
     pub so: bool,
+    /// It would be due, but something is in its way (only for skipped).
+    pub blocked: bool,
     /// Milliseconds since the epoch at the first intent.
     pub started_ms: Option<i64>,
     /// Milliseconds since the epoch when it came where it is.
@@ -116,6 +118,7 @@ impl Default for StepRec {
             error: None,
             wait: None,
             so: false,
+            blocked: false,
             started_ms: None,
             ended_ms: None,
             done_order: 0,
@@ -423,9 +426,10 @@ impl RunState {
             rec.ended_ms = Some(at_ms);
         };
         match event {
-            Event::StepSkipped { reason, so, evidence, .. } => {
+            Event::StepSkipped { reason, so, blocked, evidence, .. } => {
                 enter(rec, StepState::Skipped, Some(reason.clone()));
                 rec.so = *so;
+                rec.blocked = *blocked;
                 rec.evidence = evidence.as_deref().cloned();
             }
             Event::StepPrepared { undo, bytes, .. } => {
@@ -599,6 +603,7 @@ impl RunState {
                 rec.state = StepState::Pending;
                 rec.wait = None;
                 rec.so = false;
+                rec.blocked = false;
             }
         }
     }
