@@ -195,9 +195,19 @@ impl Machine {
             },
             StepState::Running | StepState::Unknown => interrupted(INTERRUPTED),
             StepState::Undoing => interrupted(UNDO_INTERRUPTED),
-            StepState::Failed if rec.attempts > 0 => Past::Failed,
             _ if rec.forgotten => Past::Never,
-            _ if rec.error.is_some() && rec.attempts > 0 => Past::Failed,
+            StepState::Failed | StepState::Pending | StepState::Skipped | StepState::Waiting
+                if rec.attempts > 0 =>
+            {
+                match &rec.error {
+                    Some(error)
+                        if matches!(error.cause, ErrorCause::TimedOut | ErrorCause::Cancelled) =>
+                    {
+                        Past::Interrupted(error.what.clone())
+                    }
+                    _ => Past::Failed,
+                }
+            }
             _ => self.options.past.get(&step).cloned().unwrap_or(Past::Never),
         }
     }
@@ -360,10 +370,11 @@ impl Machine {
         match purpose {
             Purpose::Resolve => {
                 let seen = sight.observation.clone();
+                let asks = matches!(sight.wait, Some(Wait::Gate { .. }));
                 self.sights.insert(step, sight);
                 if let Some(mut resolver) = self.resolver.take() {
                     let plan = self.plan();
-                    resolver.looked(&plan, &Known(self), step, seen);
+                    resolver.looked(&plan, &Known(self), step, seen, asks);
                     self.resolver = Some(resolver);
                 }
             }

@@ -68,6 +68,10 @@ pub struct Resolver {
     around: Vec<Vec<usize>>,
     /// For each step, the proofs that need it.
     proofs: Vec<Vec<StepIx>>,
+    /// Goals, and what due steps need; a valid proof wants nothing.
+    wanted: Vec<bool>,
+    /// Gates that nothing wanted so far.
+    gates: HashSet<StepIx>,
     /// Steps that are due and whose consequences are not drawn yet.
     fresh: Vec<StepIx>,
     outstanding: usize,
@@ -105,6 +109,8 @@ impl Resolver {
             active: (0..plan.brackets.len()).map(|b| know.bracket_open(b)).collect(),
             around,
             proofs,
+            wanted: vec![false; count],
+            gates: HashSet::new(),
             fresh: Vec::new(),
             outstanding: 0,
             to_look: Vec::new(),
@@ -115,9 +121,11 @@ impl Resolver {
             && let Some(step) = plan.step(name)
         {
             this.only = Some(step);
+            this.wanted[step] = true;
             this.visit(plan, know, step);
         } else {
             for goal in goals(plan, scope, know) {
+                this.wanted[goal] = true;
                 this.visit(plan, know, goal);
             }
         }
@@ -141,8 +149,17 @@ impl Resolver {
         self.outstanding == 0 && self.to_look.is_empty()
     }
 
-    /// Takes in what was seen of a step.
-    pub fn looked(&mut self, plan: &Plan, know: &dyn Knowledge, step: StepIx, seen: Observation) {
+    /// Takes in what was seen of a step; `asks` where it is a gate. A gate changes nothing in the
+    /// world, so that it stands open only before what is due: a proof that still holds does not
+    /// ask again, and is not doubted because of it.
+    pub fn looked(
+        &mut self,
+        plan: &Plan,
+        know: &dyn Knowledge,
+        step: StepIx,
+        seen: Observation,
+        asks: bool,
+    ) {
         self.outstanding -= 1;
         if self.marks[step] != Mark::Looking {
             // It became due while it was looked at.
@@ -170,6 +187,11 @@ impl Resolver {
                             self.outdated(plan, know, step, *need);
                         }
                     }
+                }
+                Seen::Absent if asks && !self.wanted[step] => {
+                    self.marks[step] = Mark::NotNeeded(String::new());
+                    self.gates.insert(step);
+                    self.visit_needs(plan, know, step);
                 }
                 Seen::Absent if seen.not_looked => {
                     self.due(plan, know, step, "not looked at".to_owned(), Some(seen));
@@ -248,6 +270,7 @@ impl Resolver {
             self.marks[step] = Mark::Due(why.to_owned(), None);
             self.fresh.push(step);
             if self.only.is_none() {
+                self.want_needs(plan, step);
                 stack.extend(plan.steps[step].needs.iter().copied());
             }
         }
@@ -259,6 +282,22 @@ impl Resolver {
         }
         for need in &plan.steps[step].needs {
             self.visit(plan, know, *need);
+        }
+        self.want_needs(plan, step);
+    }
+
+    /// What a due step needs is wanted for its own sake: gates that were passed over are asked.
+    fn want_needs(&mut self, plan: &Plan, step: StepIx) {
+        let mut stack = if self.marks[step].is_due() { vec![step] } else { Vec::new() };
+        while let Some(step) = stack.pop() {
+            for need in &plan.steps[step].needs {
+                self.wanted[*need] = true;
+                if self.gates.remove(need) {
+                    self.marks[*need] = Mark::Due("it is to be asked".to_owned(), None);
+                    self.fresh.push(*need);
+                    stack.push(*need);
+                }
+            }
         }
     }
 
@@ -429,13 +468,20 @@ fn waits_for_people(plan: &Plan, step: StepIx) -> Option<Mark> {
 
 /// Steps that nothing needs, that prove a clause, that are due in every run, that were edited
 /// since the last run, or that are to be done again.
+///
+/// The end of a bracket comes after what is inside, but that it is so (the service is up) says
+/// nothing of what is inside: it makes no step less of a goal.
 fn goals(plan: &Plan, scope: Option<&Scope>, know: &dyn Knowledge) -> Vec<StepIx> {
     let mut needed = vec![false; plan.steps.len()];
+    let mut closes = vec![false; plan.steps.len()];
+    for bracket in &plan.brackets {
+        closes[bracket.close] = true;
+    }
     let in_scope = |step: StepIx| match scope {
         Some(Scope::Task(task)) => plan.tasks[plan.steps[step].task].id == *task,
         _ => true,
     };
-    for (ix, step) in plan.steps.iter().enumerate() {
+    for (ix, step) in plan.steps.iter().enumerate().filter(|(ix, _)| !closes[*ix]) {
         for need in &step.needs {
             // Inside one task's scope, only the task's own steps make a step not a goal; steps of
             // a blocked or cancelled task never do: they will not ask for it.

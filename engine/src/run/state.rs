@@ -440,6 +440,7 @@ impl RunState {
                 enter(rec, StepState::Running, forced.then(|| "done again by order".to_owned()));
                 rec.attempts = *attempt;
                 rec.forced = false;
+                rec.forgotten = false;
                 rec.kept = None;
                 rec.interruption = None;
                 rec.started_ms.get_or_insert(at_ms);
@@ -478,6 +479,7 @@ impl RunState {
                     if retry_in_ms.is_some() { StepState::Pending } else { StepState::Failed };
                 enter(rec, state, Some(error.what.clone()));
                 rec.attempts = rec.attempts.max(*attempt);
+                rec.interruption = None;
                 rec.error = Some((**error).clone());
             }
             Event::StepInterrupted { absent, reason, .. } => {
