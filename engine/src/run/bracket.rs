@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use super::decide::{Machine, Mode};
 use super::state::StepState;
+use super::undo::UndoQueue;
 use super::{Ending, Event, Purpose, Timer};
 use crate::plan::{OnFailure, StepIx};
 
@@ -105,6 +106,7 @@ impl Machine {
                     let name = plan.brackets[bracket].name.clone();
                     self.emit(Event::BracketReleasing { bracket: name, why: stop.reason });
                     self.undo_tried.clear();
+                    self.undo_queue = None;
                     self.mode = Mode::Release(bracket);
                     return;
                 }
@@ -143,7 +145,8 @@ impl Machine {
         self.emit(Event::BracketHeld { bracket: name, why });
     }
 
-    /// What is inside a bracket goes back in reverse, then its opening; `close` never runs.
+    /// What is inside a bracket goes back in reverse, with all that relies on it, then its opening;
+    /// `close` never runs.
     pub(super) fn release(&mut self, bracket: usize) {
         if self.in_flight > 0 {
             return;
@@ -155,7 +158,10 @@ impl Machine {
             self.hold(bracket, &why);
             return self.leave();
         }
-        if let Some(step) = self.next_to_release(bracket) {
+        let queue = self.undo_queue.take();
+        let mut queue = queue.unwrap_or_else(|| UndoQueue::release(self, bracket));
+        if let Some(step) = queue.next(self) {
+            self.undo_queue = Some(queue);
             self.undo_tried.insert(step);
             return self.look(step, Purpose::UndoBefore);
         }
@@ -171,32 +177,6 @@ impl Machine {
         self.emit(Event::BracketReleased { bracket: spec.name.clone() });
         self.notes.push(format!("`{}` was released", spec.name));
         self.leave();
-    }
-
-    /// Interrupted and failed steps come first: whatever they did, they did last. Then what was
-    /// done, in reverse, and the opening at the end, also when its own attempt failed.
-    fn next_to_release(&self, bracket: usize) -> Option<StepIx> {
-        let spec = &self.state.plan.brackets[bracket];
-        let open_to_undo =
-            |ix: &StepIx| !self.undo_tried.contains(ix) && self.state.steps[*ix].kept.is_none();
-        let state = |ix: StepIx| self.state.steps[ix].state;
-        let inside = || spec.inside.iter().copied().filter(open_to_undo);
-        let begun = |ix: &StepIx| self.is_interrupted(*ix) || state(*ix) == StepState::Undoing;
-        // An end that was begun goes back before all: nothing is taken back under a live service.
-        Some(spec.close)
-            .filter(open_to_undo)
-            .filter(begun)
-            .or_else(|| inside().filter(begun).max())
-            .or_else(|| {
-                inside()
-                    .filter(|ix| self.stands(*ix))
-                    .max_by_key(|ix| self.state.steps[*ix].done_order)
-            })
-            .or_else(|| {
-                Some(spec.open)
-                    .filter(open_to_undo)
-                    .filter(|open| is_begun(state(*open)) || self.is_interrupted(*open))
-            })
     }
 }
 

@@ -405,6 +405,10 @@ impl Machine {
 
     fn triaged(&mut self, step: StepIx, seen: Observation, repaired: bool) {
         let name = self.name(step);
+        if !matches!(self.state.steps[step].state, StepState::Running | StepState::Unknown) {
+            // A person answered while it was looked at.
+            return;
+        }
         match seen.seen.clone() {
             Seen::Done => {
                 self.emit(Event::StepAdopted {
@@ -518,6 +522,10 @@ impl Machine {
             self.in_flight == 0 && self.resolver.as_ref().is_some_and(Resolver::is_finished);
         if !finished {
             return;
+        }
+        if std::mem::take(&mut self.again) {
+            self.resolve();
+            return self.after_resolve();
         }
         let Some(resolver) = self.resolver.take() else { return };
         let plan = self.plan();
@@ -988,6 +996,8 @@ impl Machine {
                 } else if self.due[ix] {
                     self.ready.insert(ix);
                 } else {
+                    // In the way of what comes after it until it is found out what it needs.
+                    self.due[ix] = true;
                     self.again = true;
                 }
             }

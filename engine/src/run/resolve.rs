@@ -72,6 +72,8 @@ pub struct Resolver {
     wanted: Vec<bool>,
     /// Gates that nothing wanted so far.
     gates: HashSet<StepIx>,
+    /// All gates that were looked at.
+    asking: HashSet<StepIx>,
     /// Steps that are due and whose consequences are not drawn yet.
     fresh: Vec<StepIx>,
     outstanding: usize,
@@ -111,6 +113,7 @@ impl Resolver {
             proofs,
             wanted: vec![false; count],
             gates: HashSet::new(),
+            asking: HashSet::new(),
             fresh: Vec::new(),
             outstanding: 0,
             to_look: Vec::new(),
@@ -161,6 +164,9 @@ impl Resolver {
         asks: bool,
     ) {
         self.outstanding -= 1;
+        if asks {
+            self.asking.insert(step);
+        }
         if self.marks[step] != Mark::Looking {
             // It became due while it was looked at.
         } else if self.alone.contains(&step) {
@@ -182,7 +188,8 @@ impl Resolver {
                     self.marks[step] = Mark::So(Box::new(seen));
                     if plan.steps[step].class == Class::Proof {
                         self.visit_needs(plan, know, step);
-                        let acts = |n: &&StepIx| self.marks[**n].is_due();
+                        let acts =
+                            |n: &&StepIx| self.marks[**n].is_due() && !self.asking.contains(*n);
                         if let Some(need) = plan.steps[step].needs.iter().find(acts) {
                             self.outdated(plan, know, step, *need);
                         }
@@ -334,7 +341,8 @@ impl Resolver {
                         self.open_bracket(plan, know, bracket);
                     }
                 }
-                for proof in self.proofs[step].clone() {
+                let asks = self.asking.contains(&step);
+                for proof in self.proofs[step].clone().into_iter().filter(|_| !asks) {
                     if matches!(self.marks[proof], Mark::So(_)) {
                         self.outdated(plan, know, proof, step);
                     }

@@ -298,6 +298,21 @@ impl RunState {
         (0..self.brackets.len()).filter(|b| self.brackets[*b].open_since_ms.is_some())
     }
 
+    /// What is inside a bracket, and what was built on that without being needed by its end. A
+    /// release takes all of it back: it would stand on nothing.
+    #[must_use]
+    pub fn relies_on(&self, bracket: usize) -> Vec<StepIx> {
+        let bracket = &self.plan.brackets[bracket];
+        let mut relies = vec![false; self.plan.steps.len()];
+        relies[bracket.open] = true;
+        // The plan's order is the order of needs.
+        for (step, planned) in self.plan.steps.iter().enumerate().skip(bracket.open + 1) {
+            relies[step] = step != bracket.close && planned.needs.iter().any(|n| relies[*n]);
+        }
+        relies[bracket.open] = false;
+        (0..relies.len()).filter(|s| relies[*s]).collect()
+    }
+
     /// Whether a declared point of no return was passed and not taken back.
     #[must_use]
     pub fn past_no_return(&self) -> Option<StepIx> {
@@ -380,9 +395,9 @@ impl RunState {
                 if let Some(ix) = self.bracket(bracket) {
                     self.brackets[ix].releasing = Some(why.clone());
                     self.brackets[ix].held = None;
-                    let bracket = &self.plan.brackets[ix];
-                    for step in bracket.inside.iter().chain([&bracket.open]) {
-                        self.steps[*step].kept = None;
+                    for step in self.relies_on(ix).into_iter().chain([self.plan.brackets[ix].open])
+                    {
+                        self.steps[step].kept = None;
                     }
                 }
             }
@@ -567,8 +582,8 @@ impl RunState {
         self.brackets[ix] = BracketState::default();
         let plan = Arc::clone(&self.plan);
         let bracket = &plan.brackets[ix];
-        for step in bracket.inside.iter().chain([&bracket.open, &bracket.close]) {
-            self.steps[*step].make_stale();
+        for step in self.relies_on(ix).into_iter().chain([bracket.open, bracket.close]) {
+            self.steps[step].make_stale();
         }
         // The service is there because `open` was taken back: that is not what `close` did.
         self.steps[bracket.close].forgotten = true;
@@ -576,10 +591,9 @@ impl RunState {
 
     /// A release came to no end: what it passed by rests on what it took back.
     fn stale(&mut self, bracket: usize) {
-        let plan = Arc::clone(&self.plan);
-        for step in &plan.brackets[bracket].inside {
-            if self.steps[*step].kept.is_some() {
-                self.steps[*step].make_stale();
+        for step in self.relies_on(bracket) {
+            if self.steps[step].kept.is_some() {
+                self.steps[step].make_stale();
             }
         }
     }

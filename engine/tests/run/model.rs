@@ -1,6 +1,7 @@
 //! Random plans, outcomes and disasters against invariants.
 
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 use workplan_engine::kind::{Class, Past};
 use workplan_engine::plan::{OnFailure, StepIx};
 use workplan_engine::run::{Ending, Event, Input, StepState, Timer};
@@ -92,7 +93,12 @@ fn story(disturbed: bool) -> impl Strategy<Value = Story> {
 
 /// Some of the steps in `from`, as the bits say.
 fn some(from: &[StepIx], bits: u16) -> Vec<StepIx> {
-    from.iter().rev().enumerate().filter(|(i, _)| bits >> (i % 16) & 1 == 1).map(|(_, s)| *s).collect()
+    from.iter()
+        .rev()
+        .enumerate()
+        .filter(|(i, _)| bits >> (i % 16) & 1 == 1)
+        .map(|(_, s)| *s)
+        .collect()
 }
 
 /// Adds items; those inside of a bracket come after its opening.
@@ -116,8 +122,7 @@ fn add(b: &mut Build, items: &[Item], open: Option<StepIx>) -> Vec<StepIx> {
                 needs.push(opening);
                 let id = format!("s{}", b.plan.steps.len());
                 let close = b.close(&id, opening, &needs);
-                let on_failure =
-                    if flags & 1 == 0 { OnFailure::Release } else { OnFailure::Hold };
+                let on_failure = if flags & 1 == 0 { OnFailure::Release } else { OnFailure::Hold };
                 b.bracket(&name, opening, close, on_failure);
                 if flags & 6 == 6 && open.is_none() {
                     b.plan.brackets.last_mut().expect("just added").gate =
@@ -134,9 +139,8 @@ fn add(b: &mut Build, items: &[Item], open: Option<StepIx>) -> Vec<StepIx> {
 fn add_step(b: &mut Build, pick: u8, flags: u8, needs: Vec<StepIx>, inside: bool) -> StepIx {
     let acts = |b: &Build| {
         // A service that a bracket takes down and brings back is no subject of a proof.
-        let subject = |n: &&StepIx| {
-            b.specs[**n].acts() && b.plan.steps[**n].class != Class::Bracket
-        };
+        let subject =
+            |n: &&StepIx| b.specs[**n].acts() && b.plan.steps[**n].class != Class::Bracket;
         needs.iter().filter(subject).map(|n| b.specs[*n].var).collect::<Vec<_>>()
     };
     let undo = flags & 3 != 3;
@@ -287,7 +291,10 @@ fn answer_live(process: &mut Process<'_>, yes: bool) {
             }
             (StepState::Unknown, _) => {
                 let spec = process.run.specs[ix].clone();
-                let busy = process.queue.iter().any(|a| format!("{a:?}").contains(&format!("step: {ix},")));
+                let busy = process
+                    .queue
+                    .iter()
+                    .any(|a| format!("{a:?}").contains(&format!("step: {ix},")));
                 if busy || process.run.world.vars[spec.var] == Val::Half {
                     return None;
                 }
@@ -375,8 +382,9 @@ fn in_peace(run: &Run, ending: Ending, back: bool) -> Result<(), TestCaseError> 
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 3000,
-        failure_persistence: None,
+        // PROPTEST_CASES multiplies; a failure's seed is kept beside this file and tried first.
+        cases: ProptestConfig::default().cases * 8,
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
         max_shrink_iters: 20_000,
         ..ProptestConfig::default()
     })]

@@ -129,7 +129,13 @@ impl Build {
     }
 
     /// Declares a bracket; what is inside follows from the order.
-    pub(crate) fn bracket(&mut self, name: &str, open: StepIx, close: StepIx, on_failure: OnFailure) {
+    pub(crate) fn bracket(
+        &mut self,
+        name: &str,
+        open: StepIx,
+        close: StepIx,
+        on_failure: OnFailure,
+    ) {
         let needs: Vec<Vec<StepIx>> = self.plan.steps.iter().map(|s| s.needs.clone()).collect();
         let graph = Graph::new(&needs);
         let before = graph.before(close);
