@@ -6,7 +6,7 @@ use super::decide::{Machine, Mode};
 use super::state::StepState;
 use super::undo::UndoQueue;
 use super::{Ending, Event, Purpose, Timer};
-use crate::plan::{OnFailure, StepIx};
+use crate::plan::{Bracket, OnFailure, StepIx};
 
 impl Machine {
     /// A step that opens a bracket was begun, or found so.
@@ -131,9 +131,10 @@ impl Machine {
         if spec.on_failure == OnFailure::Hold {
             return Some("it is to be held".to_owned());
         }
-        let mut inner = self.held.iter().map(|b| &self.state.plan.brackets[*b]);
-        let inner = inner.find(|b| spec.inside.contains(&b.open))?;
-        Some(format!("`{}` inside of it stays open", inner.name))
+        // What is inside of a bracket that is held stays as it is, and so does what is around it.
+        let nested = |b: &&Bracket| spec.inside.contains(&b.open) || b.inside.contains(&spec.open);
+        let other = self.held.iter().map(|b| &self.state.plan.brackets[*b]).find(nested)?;
+        Some(format!("`{}` stays open", other.name))
     }
 
     fn hold(&mut self, bracket: usize, why: &str) {

@@ -136,6 +136,17 @@ fn add(b: &mut Build, items: &[Item], open: Option<StepIx>) -> Vec<StepIx> {
     own
 }
 
+fn relies_on_bracket(b: &Build, needs: &[StepIx]) -> bool {
+    let mut stack = needs.to_vec();
+    while let Some(step) = stack.pop() {
+        if b.plan.steps[step].class == Class::Bracket {
+            return true;
+        }
+        stack.extend(&b.plan.steps[step].needs);
+    }
+    false
+}
+
 fn add_step(b: &mut Build, pick: u8, flags: u8, needs: Vec<StepIx>, inside: bool) -> StepIx {
     let acts = |b: &Build| {
         // A service that a bracket takes down and brings back is no subject of a proof.
@@ -153,8 +164,8 @@ fn add_step(b: &mut Build, pick: u8, flags: u8, needs: Vec<StepIx>, inside: bool
             };
             Spec { undo, repair, prepares: flags & 16 != 0, ..state() }
         }
-        // What a bracket may have to do again without taking it back must be safe to do again.
-        4 | 5 => Spec { undo, ..command(flags & 4 != 0 || inside && !undo) },
+        // What a released bracket has to do again without taking it back must be safe to do again.
+        4 | 5 => Spec { undo, ..command(flags & 4 != 0 || !undo && relies_on_bracket(b, &needs)) },
         6 | 7 => proof(&acts(b)),
         8 if !inside => gate(),
         9 if !inside => manual(),
