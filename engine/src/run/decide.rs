@@ -115,7 +115,11 @@ impl Knowledge for Known<'_> {
         self.0.outputs_known(step)
     }
     fn edited(&self, step: StepIx) -> bool {
-        self.0.options.edited.contains(&step)
+        // What a release took back was wanted; that what comes after it is still so, because it has
+        // no undo, does not change that.
+        let rec = &self.0.state.steps[step];
+        let taken_back = rec.forgotten && rec.done_order > 0;
+        self.0.options.edited.contains(&step) || taken_back
     }
     fn bracket_open(&self, bracket: usize) -> bool {
         self.0.state.brackets[bracket].open_since_ms.is_some()

@@ -49,7 +49,7 @@ pub trait Knowledge {
     fn forced(&self, step: StepIx) -> bool;
     /// All outputs that its parameters refer to are known.
     fn lookable(&self, step: StepIx) -> bool;
-    /// Changed or added since the last run of the workplan.
+    /// Changed or added since the last run of the workplan, or done and taken back in this one.
     fn edited(&self, step: StepIx) -> bool;
     /// The bracket is open in this run.
     fn bracket_open(&self, bracket: usize) -> bool;
@@ -222,23 +222,20 @@ impl Resolver {
     pub fn finish(mut self, plan: &Plan) -> Vec<Mark> {
         self.block(plan);
         for step in 0..self.marks.len() {
-            match &self.marks[step] {
-                Mark::Deferred => {
-                    let name = self.edges[step].map_or("", |b| plan.brackets[b].name.as_str());
-                    self.marks[step] = Mark::NotNeeded(format!("nothing inside `{name}` will act"));
-                }
-                Mark::NotNeeded(_) => {
-                    let why = if plan.steps[step].retired {
-                        "it is gone from the workplan"
-                    } else if self.only.is_some() {
-                        "not asked for"
-                    } else {
-                        "not needed: what comes after it is so"
-                    };
-                    self.marks[step] = Mark::NotNeeded(why.to_owned());
-                }
-                _ => {}
+            if !matches!(&self.marks[step], Mark::Deferred | Mark::NotNeeded(_)) {
+                continue;
             }
+            let shut = self.edges[step].filter(|b| !self.active[*b]);
+            let why = if plan.steps[step].retired {
+                "it is gone from the workplan".to_owned()
+            } else if self.only.is_some() {
+                "not asked for".to_owned()
+            } else if let Some(bracket) = shut {
+                format!("nothing inside `{}` will act", plan.brackets[bracket].name)
+            } else {
+                "not needed: what comes after it is so".to_owned()
+            };
+            self.marks[step] = Mark::NotNeeded(why);
         }
         self.marks
     }
@@ -504,3 +501,6 @@ fn goals(plan: &Plan, scope: Option<&Scope>, know: &dyn Knowledge) -> Vec<StepIx
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,3 +3,4 @@
 mod every_prefix;
 mod model;
 mod sim;
+mod size;
