@@ -220,7 +220,7 @@ pub struct RunState {
     /// Its loss was accepted.
     pub accept_loss: bool,
     completions: u64,
-    index: HashMap<String, StepIx>,
+    pub(super) index: HashMap<String, StepIx>,
 }
 
 impl RunState {
@@ -624,51 +624,6 @@ impl RunState {
         }
     }
 
-    /// Carries the records over to an edited plan.
-    fn replan(&mut self, plan: &Plan, revisions: &[StepRevision]) {
-        let old = std::mem::take(&mut self.index);
-        let mut records: Vec<Option<StepRec>> =
-            std::mem::take(&mut self.steps).into_iter().map(Some).collect();
-        let mut source: HashMap<&str, String> = HashMap::new();
-        let mut fresh: Vec<&str> = Vec::new();
-        for revision in revisions {
-            match revision {
-                StepRevision::Renamed { from, to } => {
-                    source.insert(to, from.clone());
-                }
-                StepRevision::Changed { step, kept: Some(kept) } => {
-                    source.insert(kept, step.clone());
-                    fresh.push(step);
-                }
-                _ => {}
-            }
-        }
-        // Kept old meanings take their record first; the changed step then starts without one.
-        let mut next: Vec<StepRec> = vec![StepRec::default(); plan.steps.len()];
-        let mut order: Vec<StepIx> = (0..plan.steps.len()).collect();
-        order.sort_by_key(|ix| !plan.steps[*ix].retired);
-        for ix in order {
-            let id = plan.steps[ix].id.as_str();
-            if fresh.contains(&id) {
-                continue;
-            }
-            let from = source.get(id).map_or(id, String::as_str);
-            if let Some(rec) = old.get(from).and_then(|at| records[*at].take()) {
-                next[ix] = rec;
-            }
-        }
-        self.steps = next;
-        let mut brackets = vec![BracketState::default(); plan.brackets.len()];
-        for (ix, bracket) in plan.brackets.iter().enumerate() {
-            if let Some(at) = self.bracket(&bracket.name) {
-                brackets[ix] = self.brackets[at].clone();
-            }
-        }
-        self.brackets = brackets;
-        self.plan = Arc::new(plan.clone());
-        self.index = index(plan);
-    }
-
     /// The log file of a step's last attempt, below the run's folder.
     #[must_use]
     pub fn log_name(step: &str, attempt: u32, undo: bool) -> PathBuf {
@@ -686,6 +641,6 @@ pub(super) fn rejected(gate: &str, person: &Person) -> String {
     format!("gate `{gate}` was rejected by {}: {}", person.who, person.reason)
 }
 
-fn index(plan: &Plan) -> HashMap<String, StepIx> {
+pub(super) fn index(plan: &Plan) -> HashMap<String, StepIx> {
     plan.steps.iter().enumerate().map(|(ix, s)| (s.id.clone(), ix)).collect()
 }

@@ -61,8 +61,11 @@ impl UndoQueue {
             is_candidate[step] = true;
         }
         // An end that was begun goes back before all: nothing is taken back under a live service.
-        is_candidate[spec.close] = machine.is_interrupted(spec.close)
-            || machine.state.steps[spec.close].state == StepState::Undoing;
+        let begun = matches!(
+            machine.state.steps[spec.close].state,
+            StepState::Undoing | StepState::UndoFailed
+        );
+        is_candidate[spec.close] = begun || machine.is_interrupted(spec.close);
         Self::new(machine, is_candidate, true)
     }
 
