@@ -1,16 +1,14 @@
-//! The sources of a run, remembered beside the journal: a resume reads the same plan file and
+//! The sources of a run, remembered in the journal: a resume reads the same plan file and
 //! target again, also after they were edited.
 
 use std::path::{Path, PathBuf};
 
 use workplan_engine::journal::StateDir;
-use workplan_engine::run::Scope;
+use workplan_engine::run::{RunState, Scope};
 use workplan_engine::session::{SavedSources, SourceOptions};
 
 use crate::args::ScopeArgs;
 use crate::{person, state};
-
-const FILE: &str = "sources.json";
 
 /// What was asked for, as a saved plan and a run remember it: paths absolute, so that they are
 /// found again from any folder.
@@ -61,21 +59,7 @@ fn shown(path: &Path) -> PathBuf {
     }
 }
 
-/// Keeps the sources of a run. Best effort: without them a resume goes on with the plan that the
-/// journal holds.
-pub(crate) fn remember(dir: &StateDir, run: &str, sources: &SavedSources) {
-    let folder = dir.run(run);
-    let write = || -> std::io::Result<()> {
-        let file = tempfile::NamedTempFile::new_in(&folder)?;
-        serde_json::to_writer(&file, sources)?;
-        file.persist(folder.join(FILE))?;
-        Ok(())
-    };
-    drop(write());
-}
-
-/// The sources of a run, where they are known.
-pub(crate) fn recall(dir: &StateDir, run: &str) -> Option<SavedSources> {
-    let bytes = std::fs::read(dir.run(run).join(FILE)).ok()?;
-    serde_json::from_slice(&bytes).ok()
+/// The sources of a run, where the journal knows them.
+pub(crate) fn recall(state: &RunState) -> Option<SavedSources> {
+    serde_json::from_value(state.sources.clone()).ok()
 }

@@ -140,6 +140,35 @@ async fn undo_takes_back_and_a_second_time_does_nothing() {
     }
 }
 
+/// What the engine asks before it takes a step back: the journal has the undo data, the bytes
+/// beside it are not read for a look.
+#[tokio::test]
+async fn looking_back_tells_ours_from_before_and_from_others() {
+    for (name, fixture, step) in acting().await {
+        if !matches!(step.undo_plan(), UndoPlan::Can(_)) {
+            continue;
+        }
+        fixture.release();
+        let hands = fixture.world().hands(Past::Never);
+        let (prepared, applied) = attempt(&*step, &hands).await.unwrap();
+        let journaled = Prepared { undo: prepared.undo.clone(), bytes: None };
+        let hands = fixture.world().hands(past(&applied));
+        assert_eq!(step.look_back(&hands, &journaled).await.seen, Seen::Done, "{name}");
+        step.undo(&hands, &prepared).await.unwrap();
+        assert_eq!(step.look_back(&hands, &journaled).await.seen, Seen::Absent, "{name}");
+
+        let (prepared, applied) =
+            attempt(&*step, &fixture.world().hands(Past::Never)).await.unwrap();
+        let journaled = Prepared { undo: prepared.undo.clone(), bytes: None };
+        fixture.put_foreign();
+        let foreign = fixture.fingerprint();
+        let hands = fixture.world().hands(past(&applied));
+        let seen = step.look_back(&hands, &journaled).await.seen;
+        assert!(matches!(seen, Seen::Unknown(_)), "{name}: {seen:?}");
+        assert_eq!(fixture.fingerprint(), foreign, "{name}: looking changes nothing");
+    }
+}
+
 #[tokio::test]
 async fn what_somebody_else_put_there_is_not_taken_back() {
     for (name, fixture, step) in acting().await {
@@ -170,9 +199,16 @@ async fn a_step_that_waits_never_acts() {
         assert_eq!(observed(&*step, &hands).await.seen, Seen::Absent);
         let error = step.apply(&hands).await.unwrap_err();
         assert_eq!(error.cause, ErrorCause::NotStarted);
-        assert_eq!(step.undo_plan(), UndoPlan::NotNeeded);
         for _ in 0..2 {
-            step.undo(&hands, &Prepared::default()).await.unwrap();
+            let undone = step.undo(&hands, &Prepared::default()).await;
+            match step.undo_plan() {
+                UndoPlan::NotNeeded => undone.unwrap(),
+                UndoPlan::Cannot(why) => {
+                    assert_eq!(why, "a person did it");
+                    assert_eq!(undone.unwrap_err().cause, ErrorCause::NotStarted);
+                }
+                UndoPlan::Can(how) => panic!("{}: nothing was done: {how}", kind.name()),
+            }
         }
     }
     assert_eq!(waiting, 2);

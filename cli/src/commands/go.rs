@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 use workplan_engine::journal::StateDir;
 use workplan_engine::run::{Ending, StepState};
-use workplan_engine::session::{self, Outcome, SavedSources, SessionError};
+use workplan_engine::session::{self, Outcome, SessionError};
 
 use crate::app::App;
 use crate::exit::{self, Exit};
@@ -45,7 +45,6 @@ pub(crate) fn drive<F>(
     app: &App,
     dir: &StateDir,
     events: bool,
-    sources: Option<SavedSources>,
     act: F,
 ) -> Result<(Exit, Option<Outcome>), Failure>
 where
@@ -55,9 +54,6 @@ where
     ) -> Result<Outcome, SessionError>,
 {
     let mut live = Live::new(app, events);
-    if let Some(sources) = sources {
-        live = live.remembering(dir, sources);
-    }
     let runtime = runtime()?;
     let (result, control) = runtime.block_on(async {
         let (control, receiver) = listen(live.board(), live.talker())

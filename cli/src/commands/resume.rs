@@ -39,7 +39,7 @@ pub(crate) fn resume(app: &App, args: &Resume) -> Result<Exit, Failure> {
     let run = view.id().to_owned();
     let dir = here.dir.clone();
     drop(here);
-    let (exit, _) = go::drive(app, &dir, args.go.events.is_some(), None, async |live, control| {
+    let (exit, _) = go::drive(app, &dir, args.go.events.is_some(), async |live, control| {
         session::resume(&world, &dir, &run, loaded.as_ref(), options, live, control).await
     })?;
     Ok(exit)
@@ -64,7 +64,7 @@ pub(crate) fn reread(
     if view.state.single {
         return Ok(None);
     }
-    let Some(saved) = sources::recall(&here.dir, view.id()) else { return Ok(None) };
+    let Some(saved) = sources::recall(&view.state) else { return Ok(None) };
     let options = sources::options(&saved, &here.dir);
     let loaded = session::load(world, &options);
     if !loaded.diagnostics.has_errors() {

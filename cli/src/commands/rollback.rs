@@ -74,7 +74,7 @@ pub(crate) fn rollback(app: &App, args: &Rollback) -> Result<Exit, Failure> {
     let run = view.id().to_owned();
     let dir = here.dir.clone();
     drop(here);
-    let (exit, _) = go::drive(app, &dir, args.go.events.is_some(), None, async |live, control| {
+    let (exit, _) = go::drive(app, &dir, args.go.events.is_some(), async |live, control| {
         session::rollback(&world, &dir, &run, loaded.as_ref(), options, live, control).await
     })?;
     Ok(exit)

@@ -75,7 +75,8 @@ fn start(
 ) -> Result<Exit, Failure> {
     let options = StartOptions {
         jobs: args.go.jobs,
-        scope: scope.clone(),
+        sources: sources::saved(&ready.options, scope.clone()),
+        scope,
         saved,
         grace: args.go.grace,
         single: false,
@@ -84,9 +85,8 @@ fn start(
         ready.dir.create()?;
         ready.dir.ignore_in_git()?;
     }
-    let sources = sources::saved(&ready.options, scope);
     let events = args.go.events.is_some();
-    let (exit, _) = go::drive(app, &ready.dir, events, Some(sources), async |live, control| {
+    let (exit, _) = go::drive(app, &ready.dir, events, async |live, control| {
         session::start(&ready.world, &ready.dir, &ready.loaded, options, live, control).await
     })?;
     Ok(exit)

@@ -67,7 +67,7 @@ pub(crate) fn single(app: &App, args: &Do) -> Result<Exit, Failure> {
         dir.ignore_in_git()?;
     }
     let options = StartOptions { single: true, ..StartOptions::default() };
-    let (exit, outcome) = go::drive(app, &dir, false, None, async |live, control| {
+    let (exit, outcome) = go::drive(app, &dir, false, async |live, control| {
         session::start(&world, &dir, &loaded, options, live, control).await
     })?;
     if let Some(outcome) = outcome {

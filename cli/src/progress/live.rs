@@ -3,15 +3,14 @@
 use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
-use workplan_engine::journal::{StateDir, StoredEvent};
+use workplan_engine::journal::StoredEvent;
 use workplan_engine::run::{Event, RunState};
-use workplan_engine::session::{Reporter, SavedSources};
+use workplan_engine::session::Reporter;
 
 use super::board::{Board, TICK};
 use super::{Talker, words};
 use crate::app::App;
 use crate::json::EventLine;
-use crate::sources;
 use crate::term::{Level, Printer};
 
 /// The reporter of the command line.
@@ -21,8 +20,6 @@ pub(crate) struct Live<'a> {
     talker: Talker,
     events: bool,
     spinning: bool,
-    /// Where and what to remember of the sources, once the run has an id.
-    remember: Option<(StateDir, SavedSources)>,
     /// Keeps the columns of lines under each other.
     width: usize,
     /// The run, once it has an id.
@@ -43,13 +40,7 @@ impl<'a> Live<'a> {
         let talker = Talker::new(Printer::plain(printer), bars.clone());
         let slow_lines = printer.level >= Level::Default;
         let board = Board::new(bars, talker.clone(), slow_lines);
-        Self { printer, board, talker, events, spinning, remember: None, width: 0, run: None }
-    }
-
-    /// Remembers the sources beside the journal, so that a resume reads the same ones again.
-    pub(crate) fn remembering(mut self, dir: &StateDir, sources: SavedSources) -> Self {
-        self.remember = Some((dir.clone(), sources));
-        self
+        Self { printer, board, talker, events, spinning, width: 0, run: None }
     }
 
     /// Looks after the screen until it is dropped by its runtime.
@@ -121,9 +112,6 @@ impl Reporter for Live<'_> {
         if self.run.is_none() {
             self.run = Some(state.run.clone());
             self.printer.say(&format!("run {}", state.run));
-            if let Some((dir, sources)) = self.remember.take() {
-                sources::remember(&dir, &state.run, &sources);
-            }
         }
         for event in events {
             self.tell(event);

@@ -10,7 +10,6 @@ use super::Attribute;
 ///
 /// # Errors
 /// A diagnostic with its caret where the string stops making sense.
-#[expect(clippy::result_large_err, reason = "broken info strings are rare")]
 pub(super) fn parse(file: &Arc<SourceFile>, span: Span) -> Result<Vec<Attribute>, Diagnostic> {
     let text = file.slice(span);
     let place = |start: usize, end: usize| Span::new(span.start + start, span.start + end);

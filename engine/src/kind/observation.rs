@@ -31,13 +31,15 @@ pub struct Observation {
     /// never proves a "Done when" clause.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub weak: bool,
-    /// Nothing was looked at: a dry-run may not ask this step's check.
+    /// Nothing was looked at: a dry-run may not ask this step's check, or it has none and the
+    /// record speaks; `record` then says what it says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_looked: bool,
     /// Outputs that the look itself knows.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, Value>,
-    /// Where the record that the verdict rests on is: a run or a file.
+    /// The record that the verdict rests on: the run or the file with it, or what it says
+    /// (`never tried`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,
 }

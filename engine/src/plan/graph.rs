@@ -1,6 +1,6 @@
 //! The dependency graph: order, cycles as a chain, reachability.
 
-use petgraph::algo::{tarjan_scc, toposort};
+use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -34,10 +34,6 @@ impl Graph {
     /// # Errors
     /// A cycle as a chain of steps, the first repeated at the end: each needs the next.
     pub fn order(&self) -> Result<Vec<StepIx>, Vec<StepIx>> {
-        if toposort(&self.graph, None).is_err() {
-            return Err(self.cycle());
-        }
-        // petgraph's order is right but not the file's; people expect the file's where it may be.
         let mut missing: Vec<usize> = self
             .graph
             .node_indices()
@@ -55,12 +51,28 @@ impl Graph {
                 }
             }
         }
+        if order.len() < self.graph.node_count() {
+            return Err(self.cycle());
+        }
         Ok(order)
+    }
+
+    /// The steps that `step` needs directly.
+    pub(super) fn needs(&self, step: StepIx) -> impl Iterator<Item = StepIx> {
+        self.graph
+            .neighbors_directed(NodeIndex::new(step), petgraph::Incoming)
+            .map(NodeIndex::index)
+    }
+
+    /// The steps that need `step` directly.
+    pub(super) fn dependents(&self, step: StepIx) -> impl Iterator<Item = StepIx> {
+        self.graph.neighbors(NodeIndex::new(step)).map(NodeIndex::index)
     }
 
     /// A shortest cycle of one strongly connected component.
     fn cycle(&self) -> Vec<StepIx> {
-        let component = tarjan_scc(&self.graph)
+        // Tarjan's would do in one walk instead of two, but recurses as deep as the plan is long.
+        let component = kosaraju_scc(&self.graph)
             .into_iter()
             .find(|c| c.len() > 1 || c.first().is_some_and(|n| self.graph.contains_edge(*n, *n)));
         let Some(component) = component else { return Vec::new() };

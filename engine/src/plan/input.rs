@@ -88,6 +88,7 @@ pub(super) fn read(
                         key.key_span,
                         format!("an input has no key `{}`", key.key),
                     )
+                    .with_help(format!("its keys are {}", KEYS.join(", ")))
                     .with_help_opt(did_you_mean(&key.key, KEYS.iter().copied())),
                 );
             }
@@ -103,6 +104,7 @@ pub(super) fn read(
                         ty.span,
                         format!("the type of an input is one of {}", TYPES.join(", ")),
                     )
+                    .with_help("for example `type: string`")
                     .with_help_opt(
                         ty.as_str().and_then(|w| did_you_mean(w, TYPES.iter().copied())),
                     ),
@@ -112,12 +114,15 @@ pub(super) fn read(
         if let Some(default) = body.get("default") {
             spec.default = default.as_str().and_then(|text| spec.read(text));
             if spec.default.is_none() {
-                found.push(Diagnostic::error(
-                    "wrong-type",
-                    file,
-                    default.span,
-                    format!("the default of `{}` is no {}", entry.key, spec.ty),
-                ));
+                found.push(
+                    Diagnostic::error(
+                        "wrong-type",
+                        file,
+                        default.span,
+                        format!("the default of `{}` is not of type {}", entry.key, spec.ty),
+                    )
+                    .with_help("correct the value or the `type`"),
+                );
             }
         }
         out.insert(entry.key.clone(), spec);

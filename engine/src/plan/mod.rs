@@ -4,11 +4,13 @@ mod bind;
 mod graph;
 mod input;
 mod model;
+mod order;
 mod params;
 mod raw;
 mod reader;
 mod reference;
 mod shell;
+mod single;
 mod target;
 
 pub use bind::{Binding, Sources, bind};
@@ -21,4 +23,5 @@ pub use model::{
 pub use params::resolve;
 pub use raw::{PLAN_KEYS, STEP_KEYS};
 pub use reference::{Reference, Template};
+pub use single::single;
 pub use target::{TARGET_KEYS, Target};

@@ -209,8 +209,9 @@ impl Plan {
         self.steps.iter().position(|s| s.id == id)
     }
 
-    /// Digest of all that the plan means: steps, order, brackets, clauses and target. Statuses,
-    /// dates, titles, comments and blanks do not count.
+    /// Digest of all that the plan means: steps, what they need, brackets, clauses and target.
+    /// Statuses, dates, titles, comments, blanks and the order in the files do not count; of a
+    /// status only whether it keeps the task's steps from running.
     #[must_use]
     pub fn meaning(&self) -> Digest {
         let name = |ix: &StepIx| self.steps[*ix].id.clone();
@@ -219,7 +220,7 @@ impl Plan {
             names.sort();
             names
         };
-        let steps: Vec<Value> = self
+        let mut steps: Vec<Value> = self
             .steps
             .iter()
             .map(|s| {
@@ -239,14 +240,14 @@ impl Plan {
                 ])
             })
             .collect();
-        let brackets: Vec<Value> = self
+        let mut brackets: Vec<Value> = self
             .brackets
             .iter()
             .map(|b| {
                 json!([b.name, name(&b.open), name(&b.close), b.budget_ms, b.on_failure, b.gate])
             })
             .collect();
-        let tasks: Vec<Value> = self
+        let mut tasks: Vec<Value> = self
             .tasks
             .iter()
             .map(|t| {
@@ -258,13 +259,21 @@ impl Plan {
                 json!([t.full_id, t.is_held(), clauses])
             })
             .collect();
+        let mut preconditions: Vec<Value> = self
+            .preconditions
+            .iter()
+            .map(|p| json!([crate::document::Clause::key(&p.text), p.kind, p.with]))
+            .collect();
+        for list in [&mut steps, &mut brackets, &mut tasks, &mut preconditions] {
+            list.sort_by_cached_key(crate::digest::canonical);
+        }
         Digest::of_json(&json!({
             "workplan": self.workplan.id,
-            "target": [self.target.kind, self.target.identity, self.target.of_record],
+            "target": [self.target.kind, self.target.identity, self.target.of_record, self.target.live],
             "tasks": tasks,
             "steps": steps,
             "brackets": brackets,
-            "preconditions": self.preconditions,
+            "preconditions": preconditions,
         }))
     }
 

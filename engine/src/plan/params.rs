@@ -38,13 +38,15 @@ pub(super) struct Read {
     pub(super) failed: bool,
 }
 
-/// Checks names and types, and puts in the values of the target and the inputs.
+/// Checks names and types, and puts in the values of the target and the inputs. `name` gives the
+/// full name of a step as it is written in a reference; references are kept with full names.
 pub(super) fn read(
     file: &Arc<SourceFile>,
     kind: &dyn Kind,
     at: Span,
     params: &[RawParam],
     scope: &Scope<'_>,
+    name: &dyn Fn(&str) -> Option<String>,
     found: &mut Diagnostics,
 ) -> Read {
     let mut out = Read::default();
@@ -68,7 +70,7 @@ pub(super) fn read(
             );
             continue;
         };
-        let mut reader = ParamReader { file, scope, spec, uses: &mut out.uses, found };
+        let mut reader = ParamReader { file, scope, name, spec, uses: &mut out.uses, found };
         if let Some(value) = reader.value(&param.value, spec.ty) {
             out.with.0.insert(spec.name.to_owned(), value);
         }
@@ -93,6 +95,7 @@ pub(super) fn read(
 struct ParamReader<'a> {
     file: &'a Arc<SourceFile>,
     scope: &'a Scope<'a>,
+    name: &'a dyn Fn(&str) -> Option<String>,
     spec: &'a ParamSpec,
     uses: &'a mut Vec<OutputUse>,
     found: &'a mut Diagnostics,
@@ -100,26 +103,51 @@ struct ParamReader<'a> {
 
 impl ParamReader<'_> {
     fn wrong(&mut self, node: &Node, ty: ParamType) -> Option<Value> {
-        self.found.push(Diagnostic::error(
-            "wrong-type",
-            self.file,
-            node.span,
-            format!("`{}` is {}, this is {}", self.spec.name, ty.expected(), node.type_name()),
-        ));
+        self.wrong_value(node.span, ty, &format!("this is {}", node.type_name()))
+    }
+
+    fn wrong_value(&mut self, span: Span, ty: ParamType, is: &str) -> Option<Value> {
+        let help = match ty {
+            ParamType::String | ParamType::Script => "put it in quotes, or use a block text (`|`)",
+            ParamType::Bool => "write `true` or `false`, without quotes",
+            ParamType::Int => "write digits, without quotes",
+            ParamType::Duration => "a number with its unit, for example `60s`",
+            ParamType::Strings => "for example `[one, two]`; each is a single value",
+            ParamType::Map => "for example `{NAME: value}`; each value is a single one",
+            ParamType::Secrets | ParamType::Secret => "for example `env:NAME`",
+            ParamType::Mode => "for example `0644`",
+            ParamType::OneOf(_) => "use one of these words",
+            ParamType::Outputs => "for example `[rows, digest]` or `{rows: int}`",
+        };
+        self.found.push(
+            Diagnostic::error(
+                "wrong-type",
+                self.file,
+                span,
+                format!("`{}` is {}, {is}", self.spec.name, ty.expected()),
+            )
+            .with_help(help),
+        );
         None
     }
 
     fn value(&mut self, node: &Node, ty: ParamType) -> Option<Value> {
         match (&node.value, ty) {
             (yaml::Value::Scalar(s), ParamType::Strings) => {
-                let one = self.scalar(node, &s.text, s.plain, ParamType::String)?;
+                let one = self.scalar(node, &s.text, s.plain, ty)?;
                 Some(if one.is_array() { one } else { Value::Array(vec![one]) })
             }
+            // Names are names: a reference in one is not read, and is no name.
             (yaml::Value::Scalar(s), ParamType::Outputs) => {
                 Some(Value::Array(vec![Value::from(s.text.clone())]))
             }
+            (yaml::Value::Seq(items), ParamType::Outputs)
+                if items.iter().all(|n| n.as_str().is_some()) =>
+            {
+                Some(items.iter().filter_map(Node::as_str).map(Value::from).collect())
+            }
             (yaml::Value::Scalar(s), _) => self.scalar(node, &s.text, s.plain, ty),
-            (yaml::Value::Seq(items), ParamType::Strings | ParamType::Outputs) => {
+            (yaml::Value::Seq(items), ParamType::Strings) => {
                 let values: Vec<Value> = items
                     .iter()
                     .filter_map(|n| match &n.value {
@@ -163,7 +191,10 @@ impl ParamReader<'_> {
             Ok(template) => template,
             Err(bad) => {
                 let span = self.locate(node, &text[bad.range]);
-                self.found.push(Diagnostic::error("bad-reference", self.file, span, bad.message));
+                self.found.push(
+                    Diagnostic::error("bad-reference", self.file, span, bad.message)
+                        .with_help("`$${{` stands for a literal `${{`"),
+                );
                 return None;
             }
         };
@@ -221,24 +252,34 @@ impl ParamReader<'_> {
                         wanted: whole.then_some(ty),
                     });
                     open = true;
-                    out.push_str(&text[range.clone()]);
+                    let full = (self.name)(step).unwrap_or_else(|| step.clone());
+                    let reference = Reference::Output(full, output.clone());
+                    out.push_str(&format!("${{{{ {reference} }}}}"));
                 }
                 Piece::Reference(reference, range) => {
                     let span = self.locate(node, &text[range.clone()]);
                     let value = self.lookup(reference, span)?;
                     if whole {
-                        return self.typed(node, value, true, ty);
+                        return self.whole(reference, value, span, ty);
                     }
                     match &value {
                         Value::String(s) => out.push_str(&s.replace("${{", "$${{")),
                         Value::Number(_) | Value::Bool(_) => out.push_str(&value.to_string()),
                         _ => {
-                            self.found.push(Diagnostic::error(
-                                "wrong-type",
-                                self.file,
-                                span,
-                                format!("`{reference}` is not a single value; it cannot stand inside a text"),
-                            ));
+                            self.found.push(
+                                Diagnostic::error(
+                                    "wrong-type",
+                                    self.file,
+                                    span,
+                                    format!(
+                                        "`{reference}` is {}; it cannot stand inside a text",
+                                        called(&value)
+                                    ),
+                                )
+                                .with_help(
+                                    "name one value in it, for example `target.databases.old.host`",
+                                ),
+                            );
                             return None;
                         }
                     }
@@ -251,34 +292,57 @@ impl ParamReader<'_> {
         self.typed(node, Value::String(out), false, ty)
     }
 
+    /// A value that is the whole parameter keeps its type, which must be the wanted one.
+    fn whole(
+        &mut self,
+        reference: &Reference,
+        value: Value,
+        span: Span,
+        ty: ParamType,
+    ) -> Option<Value> {
+        let is = format!("`{reference}` is {}", called(&value));
+        match coerce(value, false, ty) {
+            // Escaped: what stands in a value is text and no reference.
+            Ok(value) => Some(escape(value)),
+            Err(None) => self.wrong_value(span, ty, &is),
+            Err(Some(why)) => self.bad_secret(span, why),
+        }
+    }
+
+    fn bad_secret(&mut self, span: Span, why: &str) -> Option<Value> {
+        self.found.push(
+            Diagnostic::error("bad-secret-reference", self.file, span, why)
+                .with_help("the text itself is not repeated here, in case it is the secret"),
+        );
+        None
+    }
+
     fn lookup(&mut self, reference: &Reference, span: Span) -> Option<Value> {
-        let (message, names) = match reference {
+        let (message, last, names) = match reference {
             Reference::Target(path) => match self.scope.target.get(path) {
                 Some(value) => return Some(value.clone()),
-                None => (
-                    format!(
+                None => {
+                    let message = format!(
                         "the target `{}` has no `{}`",
                         self.scope.target.reference.name,
                         path.join(".")
-                    ),
-                    self.scope.target.names_near(path),
-                ),
+                    );
+                    let (last, names) = self.scope.target.near(path);
+                    (message, last, names)
+                }
             },
             Reference::Input(name) => match self.scope.input_values.get(name) {
                 Some(value) => return Some(value.clone()),
                 None if self.scope.inputs.contains_key(name) => {
-                    (format!("the input `{name}` has no value"), Vec::new())
+                    (format!("the input `{name}` has no value"), name.clone(), Vec::new())
                 }
                 None => (
                     format!("there is no input `{name}`"),
+                    name.clone(),
                     self.scope.inputs.keys().cloned().collect(),
                 ),
             },
             Reference::Output(..) => return None,
-        };
-        let last = match reference {
-            Reference::Target(path) => path.last().cloned().unwrap_or_default(),
-            Reference::Input(name) | Reference::Output(_, name) => name.clone(),
         };
         let help =
             did_you_mean(&last, names.iter().map(String::as_str)).unwrap_or_else(
@@ -305,14 +369,7 @@ impl ParamReader<'_> {
         match coerce(value, plain, ty) {
             Ok(value) => Some(value),
             Err(None) => self.wrong(node, ty),
-            Err(Some(why)) => {
-                self.found.push(
-                    Diagnostic::error("bad-secret-reference", self.file, node.span, why).with_help(
-                        "the text itself is not repeated here, in case it is the secret",
-                    ),
-                );
-                None
-            }
+            Err(Some(why)) => self.bad_secret(node.span, why),
         }
     }
 
@@ -356,8 +413,40 @@ fn coerce(value: Value, plain: bool, ty: ParamType) -> Result<Value, Option<&'st
             SecretRef::parse(&text).map(|_| Value::from(text)).map_err(Some)
         }
         (ParamType::Strings, Some(text)) => Ok(Value::Array(vec![Value::from(text)])),
-        (ParamType::Strings | ParamType::Map | ParamType::Secrets, None) => Ok(value),
+        (ParamType::Strings, None) => match value {
+            Value::Array(items) => items
+                .into_iter()
+                .map(|v| coerce(v, false, ParamType::String))
+                .collect::<Result<_, _>>()
+                .map(Value::Array),
+            _ => Err(None),
+        },
+        (ParamType::Map | ParamType::Secrets, None) => match value {
+            Value::Object(map) => {
+                let inner =
+                    if ty == ParamType::Map { ParamType::String } else { ParamType::Secret };
+                map.into_iter()
+                    .map(|(k, v)| Ok((k, coerce(v, false, inner)?)))
+                    .collect::<Result<Map<_, _>, _>>()
+                    .map(Value::Object)
+            }
+            _ => Err(None),
+        },
+        // Names of outputs never come out of a reference.
+        (ParamType::Outputs, None) => Ok(value),
         _ => Err(None),
+    }
+}
+
+/// What to call a value in a message.
+fn called(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
     }
 }
 
@@ -367,10 +456,13 @@ pub(super) fn accepts(ty: ParamType, output: OutputType) -> bool {
         ParamType::String | ParamType::Strings => true,
         ParamType::Int => output == OutputType::Int,
         ParamType::Bool => output == OutputType::Bool,
-        ParamType::Secret | ParamType::Secrets | ParamType::Script | ParamType::Outputs => false,
-        ParamType::Duration | ParamType::Mode | ParamType::OneOf(_) | ParamType::Map => {
-            output == OutputType::String
-        }
+        // An output is a single value, and it is kept in the journal: no secret, no mapping.
+        ParamType::Secret
+        | ParamType::Secrets
+        | ParamType::Script
+        | ParamType::Outputs
+        | ParamType::Map => false,
+        ParamType::Duration | ParamType::Mode | ParamType::OneOf(_) => output == OutputType::String,
     }
 }
 
@@ -386,6 +478,27 @@ pub(super) fn has_open(value: &Value) -> bool {
     }
 }
 
+/// Parameters as they could be in a run: a reference that is open stands for itself where text is
+/// wanted, and for some value of the type elsewhere. Good for asking what a step touches.
+pub(super) fn sample(with: &With, specs: &[ParamSpec]) -> With {
+    let mut out = Map::new();
+    for (key, value) in &with.0 {
+        let ty = specs.iter().find(|s| s.name == key).map_or(ParamType::String, |s| s.ty);
+        let value = match ty {
+            ParamType::Script => script(value),
+            _ if !has_open(value) => unescape(value),
+            ParamType::Bool => Value::Bool(false),
+            ParamType::Int => Value::from(1),
+            ParamType::Duration => Value::from("1s"),
+            ParamType::Mode => Value::from("0600"),
+            ParamType::OneOf(words) => Value::from(words.first().copied().unwrap_or_default()),
+            _ => value.clone(),
+        };
+        out.insert(key.clone(), value);
+    }
+    With(out)
+}
+
 /// Puts the outputs of other steps into parameters, just before they are needed. `output` gives
 /// the value of an output by step name (`T02.dump`) and output name.
 ///
@@ -398,10 +511,9 @@ pub fn resolve(
 ) -> Result<With, String> {
     let mut out = Map::new();
     for (key, value) in &with.0 {
-        let script = specs.iter().any(|s| s.name == key && s.ty == ParamType::Script);
-        if script || !has_open(value) {
-            let plain = if script { value.clone() } else { unescape(value) };
-            out.insert(key.clone(), plain);
+        let is_script = specs.iter().any(|s| s.name == key && s.ty == ParamType::Script);
+        if is_script || !has_open(value) {
+            out.insert(key.clone(), if is_script { script(value) } else { unescape(value) });
             continue;
         }
         let resolved = fill(value, output)?;
@@ -414,6 +526,25 @@ pub fn resolve(
         out.insert(key.clone(), resolved);
     }
     Ok(With(out))
+}
+
+/// A script as it runs. Only where all of it reads as ours is `$${{` an escape: in a text that
+/// holds `${{` for another tool, `$$` is the shell's.
+fn script(value: &Value) -> Value {
+    match value {
+        Value::String(text) if Template::parse(text).is_ok() => unescape(value),
+        other => other.clone(),
+    }
+}
+
+/// Escapes what [`unescape`] will take for a reference.
+fn escape(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace("${{", "$${{")),
+        Value::Array(items) => Value::Array(items.into_iter().map(escape).collect()),
+        Value::Object(map) => Value::Object(map.into_iter().map(|(k, v)| (k, escape(v))).collect()),
+        other => other,
+    }
 }
 
 /// A literal `${{` was kept escaped until here.

@@ -29,7 +29,10 @@ pub(super) fn read_plan(file: &Arc<SourceFile>, found: &mut Diagnostics) -> Opti
         return None;
     };
     let Some(map) = node.as_map() else {
-        found.push(wrong(file, &node, "a plan file is a mapping"));
+        found.push(
+            wrong(file, &node, "a plan file is a mapping")
+                .with_help("it says at least `workplan: ID` and `tasks:`"),
+        );
         return None;
     };
     let mut r = Reader { file, found };
@@ -60,7 +63,10 @@ pub(super) fn read_plan(file: &Arc<SourceFile>, found: &mut Diagnostics) -> Opti
     if let Some(n) = map.get("inputs") {
         match n.as_map() {
             Some(inputs) => plan.inputs = input::read(file, inputs, r.found),
-            None => r.found.push(wrong(file, n, "`inputs` is a mapping")),
+            None => r.found.push(
+                wrong(file, n, "`inputs` is a mapping")
+                    .with_help("for example `inputs: {window: {type: duration, default: 60s}}`"),
+            ),
         }
     }
     for item in r.list(map.get("preconditions"), "`preconditions`") {
@@ -77,6 +83,7 @@ pub(super) fn read_plan(file: &Arc<SourceFile>, found: &mut Diagnostics) -> Opti
                 plan.tasks.push((Word { text: entry.key.clone(), span: entry.key_span }, steps));
             }
         }
+        Some((Node { value: Value::Null, .. }, None)) => {}
         Some((n, None)) => r.found.push(
             wrong(file, n, "`tasks` is a mapping from task ids to their steps")
                 .with_help("for example `tasks: {T01: {steps: [...]}}`"),
@@ -93,7 +100,10 @@ pub(super) fn read_steps(
 ) -> Vec<RawStep> {
     let mut r = Reader { file, found };
     // `steps: [...]` inside a `steps` block is what people paste from a plan file.
-    if let Some(inner) = node.as_map().and_then(|m| m.get("steps")) {
+    if let Some(map) = node.as_map()
+        && let Some(inner) = map.get("steps")
+    {
+        r.known_keys(map, &["steps"], "a `steps` block");
         return r.steps(inner);
     }
     r.steps(node)
@@ -140,7 +150,9 @@ impl Reader<'_> {
         match node.as_str() {
             Some(text) if !text.is_empty() => Some(Word { text: text.to_owned(), span: node.span }),
             _ => {
-                self.found.push(wrong(self.file, node, &format!("{what} is text")));
+                self.found.push(wrong(self.file, node, &format!("{what} is text")).with_help(
+                    "write a single value; quote what YAML would read as something else",
+                ));
                 None
             }
         }
@@ -153,7 +165,10 @@ impl Reader<'_> {
                 (_, Some(items)) => items.iter().collect(),
                 (Value::Null, _) => Vec::new(),
                 _ => {
-                    self.found.push(wrong(self.file, n, &format!("{what} is a list")));
+                    self.found.push(
+                        wrong(self.file, n, &format!("{what} is a list"))
+                            .with_help("begin each item with `- `"),
+                    );
                     Vec::new()
                 }
             },
@@ -167,10 +182,31 @@ impl Reader<'_> {
             Value::Scalar(_) => self.word(node, what).into_iter().collect(),
             Value::Seq(items) => items.iter().filter_map(|n| self.word(n, what)).collect(),
             Value::Map(_) => {
-                self.found.push(wrong(self.file, node, &format!("{what} is a list of texts")));
+                self.found.push(
+                    wrong(self.file, node, &format!("{what} is a list of texts"))
+                        .with_help("for example `[one, two]`"),
+                );
                 Vec::new()
             }
         }
+    }
+
+    /// A duration that something is given: none at all would end it before it begins.
+    fn deadline(&mut self, node: &Node, what: &str) -> Option<u64> {
+        let ms = self.duration(node, what)?;
+        if ms == 0 {
+            self.found.push(
+                Diagnostic::error(
+                    "wrong-type",
+                    self.file,
+                    node.span,
+                    format!("{what} is longer than nothing"),
+                )
+                .with_help("leave it out, or write it as `60s`"),
+            );
+            return None;
+        }
+        Some(ms)
     }
 
     fn duration(&mut self, node: &Node, what: &str) -> Option<u64> {
@@ -188,7 +224,10 @@ impl Reader<'_> {
             Some("true") => true,
             Some("false") => false,
             _ => {
-                self.found.push(wrong(self.file, node, &format!("{what} is `true` or `false`")));
+                self.found.push(
+                    wrong(self.file, node, &format!("{what} is `true` or `false`"))
+                        .with_help("write one of the two words"),
+                );
                 false
             }
         }
@@ -210,7 +249,10 @@ impl Reader<'_> {
                 map.get("steps").map_or_else(Vec::new, |n| self.steps(n))
             }
             Value::Scalar(_) => {
-                self.found.push(wrong(self.file, node, &format!("task `{id}` is a mapping")));
+                self.found.push(
+                    wrong(self.file, node, &format!("task `{id}` is a mapping"))
+                        .with_help("its steps go under `steps:`"),
+                );
                 Vec::new()
             }
         }
@@ -222,7 +264,10 @@ impl Reader<'_> {
 
     fn step(&mut self, node: &Node) -> Option<RawStep> {
         let Some(map) = node.as_map() else {
-            self.found.push(wrong(self.file, node, "a step is a mapping"));
+            self.found.push(
+                wrong(self.file, node, "a step is a mapping")
+                    .with_help("for example `{id: copy, uses: command, with: {run: make copy}}`"),
+            );
             return None;
         };
         self.known_keys(map, STEP_KEYS, "a step");
@@ -256,7 +301,7 @@ impl Reader<'_> {
         let holds = map.get("holds").map_or_else(Vec::new, |n| self.words(n, "`holds`"));
         let done_when =
             map.get("done_when").map_or_else(Vec::new, |n| self.words(n, "`done_when`"));
-        let timeout_ms = map.get("timeout").and_then(|n| self.duration(n, "`timeout`"));
+        let timeout_ms = map.get("timeout").and_then(|n| self.deadline(n, "`timeout`"));
         let retry = map.get("retry").and_then(|n| self.retry(n));
         let point_of_no_return =
             map.get("point_of_no_return").is_some_and(|n| self.bool(n, "`point_of_no_return`"));
@@ -296,7 +341,10 @@ impl Reader<'_> {
                 })
                 .collect(),
             _ => {
-                self.found.push(wrong(self.file, node, "`with` is a mapping"));
+                self.found.push(
+                    wrong(self.file, node, "`with` is a mapping")
+                        .with_help("for example `with: {run: make copy}`"),
+                );
                 Vec::new()
             }
         }
@@ -318,7 +366,10 @@ impl Reader<'_> {
         match max.map(|n| (n, n.as_str().and_then(|t| t.parse::<u32>().ok()))) {
             Some((_, Some(max))) if max <= 100 => retry.max = max,
             Some((n, _)) => {
-                self.found.push(wrong(self.file, n, "`max` is a whole number up to 100"));
+                self.found.push(
+                    wrong(self.file, n, "`max` is a whole number up to 100")
+                        .with_help("for example `retry: {max: 2, backoff: 5s}`"),
+                );
             }
             None => self.found.push(
                 wrong(self.file, node, "`retry` says how often")
@@ -330,7 +381,10 @@ impl Reader<'_> {
 
     fn precondition(&mut self, node: &Node) -> Option<RawPrecondition> {
         let Some(map) = node.as_map() else {
-            self.found.push(wrong(self.file, node, "a precondition is a mapping"));
+            self.found.push(
+                wrong(self.file, node, "a precondition is a mapping")
+                    .with_help("it has `text`, `uses` and `with`"),
+            );
             return None;
         };
         self.known_keys(map, &["text", "uses", "with"], "a precondition");
@@ -349,7 +403,10 @@ impl Reader<'_> {
 
     fn bracket(&mut self, node: &Node) -> Option<RawBracket> {
         let Some(map) = node.as_map() else {
-            self.found.push(wrong(self.file, node, "a bracket is a mapping"));
+            self.found.push(
+                wrong(self.file, node, "a bracket is a mapping")
+                    .with_help("it has at least `name`, `open` and `close`"),
+            );
             return None;
         };
         self.known_keys(
@@ -368,20 +425,27 @@ impl Reader<'_> {
         let name = need("name", "for example `name: outage`");
         let open = need("open", "the step that opens it, for example `open: T02.stop`");
         let close = need("close", "the step that closes it, for example `close: T02.open`");
-        let budget_ms = map.get("budget").and_then(|n| self.duration(n, "`budget`"));
+        let budget_ms = map.get("budget").and_then(|n| self.deadline(n, "`budget`"));
         let on_failure = match map.get("on_failure").map(|n| (n, n.as_str())) {
             None | Some((_, Some("release"))) => OnFailure::Release,
             Some((_, Some("hold"))) => OnFailure::Hold,
             Some((n, _)) => {
-                self.found.push(wrong(self.file, n, "`on_failure` is `release` or `hold`"));
+                self.found.push(
+                    wrong(self.file, n, "`on_failure` is `release` or `hold`").with_help(
+                        "`release` takes back what is inside; `hold` leaves it to a person",
+                    ),
+                );
                 OnFailure::Release
             }
         };
         let gate = match map.get("gate") {
             None => None,
-            Some(n) => match n.as_map().and_then(|m| m.get("approve")).and_then(Node::as_str) {
-                Some(text) => Some(text.to_owned()),
-                None => {
+            Some(n) => match n.as_map().map(|m| (m, m.get("approve"))) {
+                Some((map, Some(text))) => {
+                    self.known_keys(map, &["approve"], "`gate`");
+                    self.word(text, "`approve`").map(|w| w.text)
+                }
+                _ => {
                     self.found.push(
                         wrong(self.file, n, "`gate` says what is to be approved").with_help(
                             "for example `gate: {approve: \"Gitea goes away for a minute\"}`",

@@ -49,27 +49,19 @@ pub(super) fn read(
         point_of_no_return: false,
         from_shell: true,
     };
-    let mut seen: Vec<&str> = Vec::new();
     for attribute in &block.attributes {
         let name = attribute.name.as_str();
-        if seen.contains(&name) {
-            found.push(Diagnostic::error(
-                "duplicate-key",
-                file,
-                attribute.name_span,
-                format!("`{name}` is given twice"),
-            ));
-            continue;
-        }
-        seen.push(name);
         let words = || words(attribute);
-        let mut fail = |expected: &str| {
-            found.push(Diagnostic::error(
-                "wrong-type",
-                file,
-                attribute.value_span,
-                format!("`{name}` is {expected}"),
-            ));
+        let mut fail = |expected: &str, example: &str| {
+            found.push(
+                Diagnostic::error(
+                    "wrong-type",
+                    file,
+                    attribute.value_span,
+                    format!("`{name}` is {expected}"),
+                )
+                .with_help(format!("write `{name}={example}`")),
+            );
         };
         match (name, attribute.value.as_deref()) {
             ("step", Some(text)) => {
@@ -83,24 +75,21 @@ pub(super) fn read(
             ("needs", Some(_)) => step.needs = Some(words()),
             ("holds", Some(_)) => step.holds = words(),
             ("done_when", Some(text)) => {
-                step.done_when = text
-                    .split(';')
-                    .map(|t| Word { text: t.trim().to_owned(), span: attribute.value_span })
-                    .filter(|w| !w.text.is_empty())
-                    .collect();
+                step.done_when = vec![Word { text: text.to_owned(), span: attribute.value_span }];
             }
             ("timeout", Some(text)) => match duration::parse(text) {
-                Some(d) => step.timeout_ms = u64::try_from(d.as_millis()).ok(),
-                None => fail(&format!("a duration ({})", duration::EXAMPLES)),
+                Some(d) if !d.is_zero() => step.timeout_ms = u64::try_from(d.as_millis()).ok(),
+                _ => fail("a duration", "60s"),
             },
             ("retry", Some(text)) => match text.parse() {
                 Ok(max) if max <= 100 => {
                     step.retry = Some(Retry { max, backoff_ms: DEFAULT_BACKOFF_MS });
                 }
-                _ => fail("a whole number up to 100"),
+                _ => fail("a whole number up to 100", "2"),
             },
             ("point_of_no_return", None | Some("true")) => step.point_of_no_return = true,
             ("point_of_no_return", Some("false")) => {}
+            ("point_of_no_return", Some(_)) => fail("`true` or `false`", "true"),
             ("readonly", None) => with.push(param(attribute, plain_node("true", attribute))),
             ("readonly", Some(text)) => with.push(param(attribute, plain_node(text, attribute))),
             ("reads" | "writes" | "outputs", Some(_)) => {

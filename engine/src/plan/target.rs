@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::kind::SecretRef;
 use crate::text::{Diagnostic, Diagnostics, SourceFile, Span, did_you_mean};
 use crate::yaml::{self, Node};
 
@@ -67,12 +68,15 @@ impl Target {
             return (None, found);
         };
         let Some(map) = node.as_map() else {
-            found.push(Diagnostic::error(
-                "wrong-type",
-                file,
-                node.span,
-                format!("a target is a mapping, this is {}", node.type_name()),
-            ));
+            found.push(
+                Diagnostic::error(
+                    "wrong-type",
+                    file,
+                    node.span,
+                    format!("a target is a mapping, this is {}", node.type_name()),
+                )
+                .with_help("it says at least `kind: local`"),
+            );
             return (None, found);
         };
         for entry in &map.entries {
@@ -107,6 +111,7 @@ impl Target {
                         n.span,
                         "`kind` is `local` or `kubernetes`",
                     )
+                    .with_help("write `kind: local`")
                     .with_help_opt(
                         n.as_str().and_then(|k| did_you_mean(k, ["local", "kubernetes"])),
                     ),
@@ -132,16 +137,20 @@ impl Target {
                 Some("true") => true,
                 Some("false") => false,
                 _ => {
-                    found.push(Diagnostic::error(
-                        "wrong-type",
-                        file,
-                        n.span,
-                        "`live` is `true` or `false`",
-                    ));
+                    found.push(
+                        Diagnostic::error(
+                            "wrong-type",
+                            file,
+                            n.span,
+                            "`live` is `true` or `false`",
+                        )
+                        .with_help("`live: true` where people depend on it"),
+                    );
                     false
                 }
             },
         };
+        written_passwords(file, map, &mut found);
         let Value::Object(values) = to_json(&node) else { return (None, found) };
         let identity = match map.get("identity").and_then(Node::as_str) {
             Some(own) => own.to_owned(),
@@ -171,6 +180,9 @@ impl Target {
         let mut parts = key.split('.').peekable();
         while let Some(part) = parts.next() {
             if parts.peek().is_none() {
+                if key == "live" && matches!(value, "true" | "false") {
+                    self.reference.live = value == "true";
+                }
                 map.insert(part.to_owned(), scalar(value, true));
                 return;
             }
@@ -196,21 +208,47 @@ impl Target {
     /// The names at the level where a path leaves the known ones, for "did you mean".
     #[must_use]
     pub fn names_near(&self, path: &[String]) -> Vec<String> {
+        self.near(path).1
+    }
+
+    /// The part of a path that leaves the known names, and the names that are known there.
+    pub(super) fn near(&self, path: &[String]) -> (String, Vec<String>) {
         let mut map = &self.values;
+        let mut last = "";
         for part in path {
+            last = part;
             match map.get(part) {
                 Some(Value::Object(next)) => map = next,
                 _ => break,
             }
         }
-        map.keys().cloned().collect()
+        (last.to_owned(), map.keys().cloned().collect())
+    }
+}
+
+/// A password is named, not written: what stands in a target file reaches plans and reports.
+fn written_passwords(file: &Arc<SourceFile>, map: &yaml::Map, found: &mut Diagnostics) {
+    let databases = map.get("databases").and_then(Node::as_map);
+    for database in databases.iter().flat_map(|m| &m.entries) {
+        let Some(password) = database.value.as_map().and_then(|m| m.get("password")) else {
+            continue;
+        };
+        if password.value != yaml::Value::Null
+            && let Err(why) = SecretRef::parse(password.as_str().unwrap_or_default())
+        {
+            found.push(
+                Diagnostic::error("bad-secret-reference", file, password.span, why)
+                    .with_help("the text itself is not repeated here, in case it is the secret"),
+            );
+        }
     }
 }
 
 /// A plain scalar's natural type; quoted text stays text.
 pub(super) fn scalar(text: &str, plain: bool) -> Value {
     if plain {
-        if let Ok(number) = text.parse::<i64>() {
+        // `0644` and `007` are texts of digits: as numbers they would lose what was written.
+        if let Some(number) = text.parse::<i64>().ok().filter(|n| n.to_string() == text) {
             return Value::from(number);
         }
         match text {

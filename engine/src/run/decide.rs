@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::order::Order;
 use super::resolve::{Knowledge, Mark, Resolver};
-use super::state::{Direction, RunState, StepState};
+use super::state::{Direction, INTERRUPTED, RunState, StepState, UNDO_INTERRUPTED, rejected};
+use super::undo::UndoQueue;
 use super::{Action, Decision, Ending, Event, Evidence, Input, Purpose, Sight, Timer};
 use crate::kind::{Applied, ErrorCause, Observation, Past, Seen, StepError, Wait};
-use crate::plan::{OnFailure, Plan, StepIx};
+use crate::plan::{Plan, StepIx};
 
 /// A part of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,10 +67,10 @@ pub struct Machine {
     pub(super) busy: HashMap<StepIx, usize>,
     pub(super) in_flight: usize,
     /// Steps whose needs are met, in the plan's order.
-    ready: BTreeSet<StepIx>,
-    unmet: Vec<usize>,
-    dependents: Vec<Vec<StepIx>>,
-    due: Vec<bool>,
+    pub(super) ready: BTreeSet<StepIx>,
+    /// What comes before what among the steps that are due.
+    pub(super) order: Order,
+    pub(super) due: Vec<bool>,
     resolver: Option<Resolver>,
     /// What was found due, for a preview.
     pub marks: Vec<Mark>,
@@ -77,10 +79,16 @@ pub struct Machine {
     /// The number of the first attempt of this process, by step.
     first_attempt: HashMap<StepIx, u32>,
     /// Why no new step starts any more.
-    stop: Option<Stop>,
+    pub(super) stop: Option<Stop>,
     killed: bool,
+    /// A step that was not due has to be done after all: find out again what is due.
+    again: bool,
     pub(super) undo_tried: BTreeSet<StepIx>,
+    pub(super) undo_queue: Option<UndoQueue>,
     pub(super) release_stuck: Option<String>,
+    /// Open brackets that were held on the way out, and what is to be said of all of them.
+    pub(super) held: BTreeSet<usize>,
+    pub(super) notes: Vec<String>,
     sights: HashMap<StepIx, Sight>,
     events: Vec<Event>,
     actions: Vec<Action>,
@@ -88,9 +96,9 @@ pub struct Machine {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Stop {
-    ending: Ending,
-    reason: String,
+pub(super) struct Stop {
+    pub(super) ending: Ending,
+    pub(super) reason: String,
 }
 
 struct Known<'a>(&'a Machine);
@@ -120,8 +128,7 @@ impl Machine {
     pub fn new(state: RunState, options: Options) -> Self {
         let plan = Arc::clone(&state.plan);
         Self {
-            dependents: plan.dependents(),
-            unmet: vec![0; plan.steps.len()],
+            order: Order::new(&plan),
             due: vec![false; plan.steps.len()],
             state,
             options,
@@ -136,8 +143,12 @@ impl Machine {
             first_attempt: HashMap::new(),
             stop: None,
             killed: false,
+            again: false,
             undo_tried: BTreeSet::new(),
+            undo_queue: None,
             release_stuck: None,
+            held: BTreeSet::new(),
+            notes: Vec::new(),
             sights: HashMap::new(),
             events: Vec::new(),
             actions: Vec::new(),
@@ -167,21 +178,26 @@ impl Machine {
     #[must_use]
     pub fn past(&self, step: StepIx, purpose: &Purpose) -> Past {
         let rec = &self.state.steps[step];
+        let going_back = matches!(purpose, Purpose::UndoBefore | Purpose::UndoRepaired);
+        let interrupted = |why: &str| {
+            Past::Interrupted(rec.interruption.clone().unwrap_or_else(|| why.to_owned()))
+        };
         if *purpose == Purpose::UndoAfter {
             return Past::Never;
         }
         match rec.state {
+            StepState::UndoFailed if rec.interruption.is_some() => interrupted(INTERRUPTED),
+            // An undo that failed may be tried again, but what it left is not known.
+            StepState::UndoFailed if !going_back => Past::Interrupted("its undo failed".to_owned()),
             StepState::Done | StepState::Adopted | StepState::UndoFailed => Past::Succeeded {
                 record: format!("run {}", self.state.run),
                 outputs: rec.evidence.as_ref().map(|e| e.outputs.clone()).unwrap_or_default(),
             },
-            StepState::Running | StepState::Unknown => Past::Interrupted(
-                rec.reason.clone().unwrap_or_else(|| "the attempt was interrupted".to_owned()),
-            ),
-            StepState::Undoing => Past::Interrupted("its undo was interrupted".to_owned()),
-            StepState::Failed => Past::Failed,
+            StepState::Running | StepState::Unknown => interrupted(INTERRUPTED),
+            StepState::Undoing => interrupted(UNDO_INTERRUPTED),
+            StepState::Failed if rec.attempts > 0 => Past::Failed,
             _ if rec.forgotten => Past::Never,
-            _ if rec.error.is_some() => Past::Failed,
+            _ if rec.error.is_some() && rec.attempts > 0 => Past::Failed,
             _ => self.options.past.get(&step).cloned().unwrap_or(Past::Never),
         }
     }
@@ -190,11 +206,14 @@ impl Machine {
     #[must_use]
     pub fn output(&self, step: StepIx, name: &str) -> Option<serde_json::Value> {
         let rec = &self.state.steps[step];
+        if rec.forgotten {
+            return None;
+        }
         if let Some(value) = rec.evidence.as_ref().and_then(|e| e.outputs.get(name)) {
             return Some(value.clone());
         }
         match self.options.past.get(&step) {
-            Some(Past::Succeeded { outputs, .. }) if !rec.forgotten => outputs.get(name).cloned(),
+            Some(Past::Succeeded { outputs, .. }) => outputs.get(name).cloned(),
             _ => None,
         }
     }
@@ -236,13 +255,16 @@ impl Machine {
     }
 
     fn is_forced(&self, step: StepIx) -> bool {
-        let planned = &self.state.plan.steps[step];
-        self.state.steps[step].attempts == 0 && self.state.forced.contains(&planned.id)
+        self.state.steps[step].forced
     }
 
     /// Takes an input in. `now_ms` only stamps the state; no decision depends on the clock.
     pub fn decide(&mut self, now_ms: i64, input: Input) -> Decision {
         self.now_ms = now_ms;
+        if self.mode == Mode::Ended {
+            // A timer or a second Ctrl-C that comes late: all is said already.
+            return Decision::default();
+        }
         match input {
             Input::Begin => self.begin(),
             Input::Looked { step, purpose, sight } => {
@@ -299,6 +321,15 @@ impl Machine {
         }
     }
 
+    pub(super) fn wake(&mut self, timer: Timer, after_ms: u64) {
+        self.actions.push(Action::Wake { timer, after_ms });
+    }
+
+    /// Ends what is under way, within its grace.
+    pub(super) fn stop_all(&mut self) {
+        self.actions.push(Action::Stop { steps: None, kill: false });
+    }
+
     pub(super) fn look(&mut self, step: StepIx, purpose: Purpose) {
         self.act(step, Action::Look { step, purpose });
     }
@@ -308,12 +339,12 @@ impl Machine {
     }
 
     fn begin(&mut self) {
+        // On the way back every step is looked at when its turn comes.
         let back = self.state.direction != Direction::Forward;
         let triage: Vec<StepIx> = (0..self.state.steps.len())
             .filter(|ix| {
-                let rec = &self.state.steps[*ix];
-                matches!(rec.state, StepState::Running | StepState::Unknown)
-                    || back && rec.state == StepState::Failed && rec.attempts > 0
+                let state = self.state.steps[*ix].state;
+                !back && matches!(state, StepState::Running | StepState::Unknown)
             })
             .collect();
         self.mode = Mode::Triage;
@@ -343,8 +374,8 @@ impl Machine {
             Purpose::BeforeRepaired => self.seen_before(step, sight, true),
             Purpose::AfterFail(error) => self.seen_after_fail(step, *error, sight.observation),
             Purpose::Verify(applied) => self.verified(step, *applied, sight.observation),
-            Purpose::UndoBefore => self.seen_before_undo(step, sight, false),
-            Purpose::UndoRepaired => self.seen_before_undo(step, sight, true),
+            Purpose::UndoBefore => self.seen_before_undo(step, &sight, false),
+            Purpose::UndoRepaired => self.seen_before_undo(step, &sight, true),
             Purpose::UndoAfter => self.seen_after_undo(step, &sight.observation),
         }
     }
@@ -385,7 +416,13 @@ impl Machine {
         }
     }
 
-    fn unknown(&mut self, step: StepIx, why: String, seen: Observation, error: Option<StepError>) {
+    pub(super) fn unknown(
+        &mut self,
+        step: StepIx,
+        why: String,
+        seen: Observation,
+        error: Option<StepError>,
+    ) {
         let name = self.name(step);
         // Said once: looking again and not knowing again is nothing new.
         let rec = &self.state.steps[step];
@@ -422,9 +459,10 @@ impl Machine {
         if self.in_flight > 0 {
             return;
         }
-        if let Some(stop) = self.stop.clone() {
-            return self.end(stop.ending, stop.reason);
+        if self.killed {
+            return self.end(Ending::Interrupted, "stopped at once".to_owned());
         }
+        self.close_what_is_closed();
         if self.state.direction != Direction::Forward {
             self.mode = Mode::Undo;
             return;
@@ -432,16 +470,22 @@ impl Machine {
         let releasing =
             (0..self.state.brackets.len()).find(|b| self.state.brackets[*b].releasing.is_some());
         if let Some(bracket) = releasing {
-            self.stop = Some(Stop {
-                ending: Ending::Failed,
-                reason: self.state.brackets[bracket].releasing.clone().unwrap_or_default(),
-            });
+            let why = self.state.brackets[bracket].releasing.clone().unwrap_or_default();
+            self.stop_with(Ending::Failed, why);
             self.mode = Mode::Release(bracket);
             return;
+        }
+        if self.stop.is_some() {
+            return self.leave();
         }
         for bracket in self.state.open_brackets().collect::<Vec<_>>() {
             self.wake_budget(bracket);
         }
+        self.resolve();
+    }
+
+    /// Finds out what is due.
+    fn resolve(&mut self) {
         let plan = self.plan();
         let scope = self.state.asked.clone();
         self.resolver = Some(Resolver::start(&plan, scope.as_ref(), &Known(self)));
@@ -449,9 +493,9 @@ impl Machine {
     }
 
     fn after_resolve(&mut self) {
-        if let Some(stop) = self.stop.clone() {
+        if self.stop.is_some() {
             if self.in_flight == 0 {
-                self.end(stop.ending, stop.reason);
+                self.conclude();
             }
             return;
         }
@@ -475,70 +519,6 @@ impl Machine {
         self.mode = Mode::Forward;
     }
 
-    fn take_marks(&mut self, plan: &Plan) {
-        for step in 0..plan.steps.len() {
-            let state = self.state.steps[step].state;
-            match &self.marks[step] {
-                Mark::Due(..) => {
-                    if state != StepState::Unknown {
-                        self.due[step] = true;
-                    }
-                }
-                Mark::So(seen) => {
-                    let seen = (**seen).clone();
-                    let reason = match &seen.record {
-                        Some(record) => format!("done before: {record}"),
-                        None => "it is so".to_owned(),
-                    };
-                    self.emit(Event::StepSkipped {
-                        step: plan.steps[step].id.clone(),
-                        reason,
-                        so: true,
-                        evidence: Some(Box::new(Evidence::seen(seen))),
-                    });
-                }
-                Mark::NotNeeded(why) | Mark::Blocked { why, .. }
-                    if state == StepState::Pending && !plan.steps[step].retired =>
-                {
-                    let why = why.clone();
-                    self.emit(Event::StepSkipped {
-                        step: plan.steps[step].id.clone(),
-                        reason: why,
-                        so: false,
-                        evidence: None,
-                    });
-                }
-                _ => {}
-            }
-        }
-        for step in 0..plan.steps.len() {
-            if !self.due[step] {
-                continue;
-            }
-            self.unmet[step] = plan.steps[step].needs.iter().filter(|n| !self.is_met(**n)).count();
-            if self.unmet[step] == 0 {
-                self.ready.insert(step);
-            }
-        }
-    }
-
-    /// Whether a step stands in nobody's way any more.
-    fn is_met(&self, step: StepIx) -> bool {
-        !self.due[step] && self.state.steps[step].state != StepState::Unknown
-    }
-
-    fn finish_step(&mut self, step: StepIx) {
-        self.due[step] = false;
-        for next in self.dependents[step].clone() {
-            if self.due[next] {
-                self.unmet[next] = self.unmet[next].saturating_sub(1);
-                if self.unmet[next] == 0 {
-                    self.ready.insert(next);
-                }
-            }
-        }
-    }
-
     fn forward(&mut self) {
         while self.stop.is_none() && self.in_flight < self.options.jobs.max(1) {
             let Some(step) = self.ready.pop_first() else { break };
@@ -558,53 +538,25 @@ impl Machine {
         if self.killed {
             return self.end(Ending::Interrupted, "stopped at once".to_owned());
         }
-        let stop = self.stop.clone();
-        let open: Vec<usize> = self.state.open_brackets().collect();
-        let unknown_inside = open.iter().any(|b| {
-            self.state.plan.brackets[*b]
-                .inside
-                .iter()
-                .any(|s| self.state.steps[*s].state == StepState::Unknown)
-        });
-        if let Some(stop) = &stop
-            && let Some(bracket) = open.last().copied()
-        {
-            let plan = self.plan();
-            let passed = self.state.past_no_return().is_some();
-            let hold = plan.brackets[bracket].on_failure == OnFailure::Hold;
-            if !passed && !hold {
-                let name = plan.brackets[bracket].name.clone();
-                self.emit(Event::BracketReleasing { bracket: name, why: stop.reason.clone() });
-                self.undo_tried.clear();
-                self.mode = Mode::Release(bracket);
-                return;
-            }
-            let why = if passed {
-                format!("{}; the point of no return is passed", stop.reason)
-            } else {
-                format!("{}; it is to be held", stop.reason)
+        if self.stop.is_none() && std::mem::take(&mut self.again) {
+            return self.resolve();
+        }
+        if self.stop.is_none() {
+            let left = self.due.iter().position(|due| *due);
+            let (ending, reason) = match (self.first_waiting(), left) {
+                (Some(reason), _) => (Ending::Waiting, reason),
+                (None, Some(step)) => {
+                    (Ending::Failed, format!("`{}` could not be started", self.name(step)))
+                }
+                (None, None) => (Ending::Succeeded, "all goals are reached".to_owned()),
             };
-            self.emit(Event::BracketHeld { bracket: plan.brackets[bracket].name.clone(), why });
+            self.stop_with(ending, reason);
         }
-        if let Some(stop) = stop {
-            return self.end(stop.ending, stop.reason);
-        }
-        let waiting = self.first_waiting();
-        if unknown_inside {
-            for bracket in open {
-                let name = self.state.plan.brackets[bracket].name.clone();
-                let why = "a step inside it is unknown".to_owned();
-                self.emit(Event::BracketHeld { bracket: name, why });
-            }
-        }
-        match waiting {
-            Some(reason) => self.end(Ending::Waiting, reason),
-            None => self.end(Ending::Succeeded, "all goals are reached".to_owned()),
-        }
+        self.leave();
     }
 
     /// What a person has to do before the run can go on.
-    fn first_waiting(&self) -> Option<String> {
+    pub(super) fn first_waiting(&self) -> Option<String> {
         for (ix, rec) in self.state.steps.iter().enumerate() {
             let name = &self.state.plan.steps[ix].id;
             match rec.state {
@@ -636,7 +588,13 @@ impl Machine {
         })
     }
 
-    pub(super) fn end(&mut self, ending: Ending, reason: String) {
+    pub(super) fn end(&mut self, ending: Ending, mut reason: String) {
+        for bracket in self.state.open_brackets() {
+            let name = format!("`{}`", self.state.plan.brackets[bracket].name);
+            if !reason.contains(&name) {
+                reason = format!("{reason}; {name} is still open");
+            }
+        }
         self.emit(Event::RunEnded { state: ending.as_str().to_owned(), reason });
         self.actions.push(Action::Finish(ending));
         self.mode = Mode::Ended;
@@ -669,8 +627,7 @@ impl Machine {
         match self.state.gates.get(gate) {
             Some((true, _)) => true,
             Some((false, person)) => {
-                let what =
-                    format!("gate `{gate}` was rejected by {}: {}", person.who, person.reason);
+                let what = rejected(gate, person);
                 self.fail(step, 0, StepError::new(ErrorCause::NotStarted, what));
                 false
             }
@@ -727,17 +684,7 @@ impl Machine {
         let seen = sight.observation;
         match seen.seen.clone() {
             Seen::Done if !forced => {
-                if self.state.steps[step].attempts > 0 && !self.state.steps[step].forgotten {
-                    let evidence = Box::new(Evidence::seen(seen));
-                    self.emit(Event::StepAdopted { step: name, evidence });
-                } else {
-                    let reason = match &seen.record {
-                        Some(record) => format!("done before: {record}"),
-                        None => "it is so".to_owned(),
-                    };
-                    let evidence = Some(Box::new(Evidence::seen(seen)));
-                    self.emit(Event::StepSkipped { step: name, reason, so: true, evidence });
-                }
+                self.found_so(step, seen);
                 self.finish_step(step);
                 self.closed(step);
                 self.opened(step);
@@ -765,12 +712,7 @@ impl Machine {
         let name = self.name(step);
         match &wait {
             Wait::Manual { .. } if seen.is_done() => {
-                let evidence = Some(Box::new(Evidence::seen(seen.clone())));
-                let reason = match &seen.record {
-                    Some(record) => format!("done before: {record}"),
-                    None => "it is so".to_owned(),
-                };
-                self.emit(Event::StepSkipped { step: name, reason, so: true, evidence });
+                self.found_so(step, seen.clone());
                 self.finish_step(step);
             }
             Wait::Manual { .. } => {
@@ -819,36 +761,6 @@ impl Machine {
         self.act(step, Action::Apply { step, attempt });
     }
 
-    /// A step that opens a bracket was begun, or found so.
-    fn opened(&mut self, step: StepIx) {
-        let plan = self.plan();
-        for (ix, bracket) in plan.brackets.iter().enumerate() {
-            if bracket.open == step && self.state.brackets[ix].open_since_ms.is_none() {
-                self.emit(Event::BracketOpened {
-                    bracket: bracket.name.clone(),
-                    budget_ms: bracket.budget_ms,
-                });
-                self.wake_budget(ix);
-            }
-        }
-    }
-
-    fn wake_budget(&mut self, bracket: usize) {
-        if let Some(after_ms) = self.state.plan.brackets[bracket].budget_ms {
-            self.actions.push(Action::Wake { timer: Timer::Budget(bracket), after_ms });
-        }
-    }
-
-    /// A step that closes a bracket is done.
-    fn closed(&mut self, step: StepIx) {
-        let plan = self.plan();
-        for (ix, bracket) in plan.brackets.iter().enumerate() {
-            if bracket.close == step && self.state.brackets[ix].open_since_ms.is_some() {
-                self.emit(Event::BracketClosed { bracket: bracket.name.clone() });
-            }
-        }
-    }
-
     fn applied(&mut self, step: StepIx, result: Result<Box<Applied>, Box<StepError>>) {
         if self.killed {
             let name = self.name(step);
@@ -876,9 +788,10 @@ impl Machine {
     /// A failed attempt ended by itself; any other is an interruption for the record.
     fn note_end(&mut self, step: StepIx, error: &StepError) {
         let rec = &mut self.state.steps[step];
-        rec.reason = Some(error.what.clone());
         if error.cause == ErrorCause::Failed {
             rec.state = StepState::Failed;
+        } else {
+            rec.interruption = Some(error.what.clone());
         }
     }
 
@@ -926,7 +839,7 @@ impl Machine {
                 self.closed(step);
             }
             Seen::Unknown(why) => {
-                let why = if error.cause == ErrorCause::Failed {
+                let why = if why.starts_with(&error.what) || error.cause == ErrorCause::Failed {
                     why
                 } else {
                     format!("{}; {why}", error.what)
@@ -983,7 +896,7 @@ impl Machine {
         attempt.saturating_sub(first) + 1
     }
 
-    fn stop_with(&mut self, ending: Ending, reason: String) {
+    pub(super) fn stop_with(&mut self, ending: Ending, reason: String) {
         if self.stop.is_none() {
             self.stop = Some(Stop { ending, reason });
         }
@@ -997,6 +910,9 @@ impl Machine {
             Ok(()) => self.look(step, then),
             Err(error) => {
                 let why = format!("its repair failed: {}", error.what);
+                if matches!(self.mode, Mode::Release(_)) {
+                    self.release_stuck = Some(format!("`{}`: {why}", self.name(step)));
+                }
                 self.unknown(step, why, Observation::absent(), Some(*error));
             }
         }
@@ -1010,33 +926,10 @@ impl Machine {
                 }
             }
             Timer::Budget(bracket) => self.budget_spent(bracket),
-            Timer::Grace => {
-                self.actions.push(Action::Stop { steps: None, kill: false });
-            }
+            // The grace is the attempts'; an undo of a release has a deadline of its own.
+            Timer::Grace if matches!(self.mode, Mode::Release(_)) => {}
+            Timer::Grace => self.actions.push(Action::Stop { steps: None, kill: false }),
         }
-    }
-
-    fn budget_spent(&mut self, bracket: usize) {
-        let plan = self.plan();
-        let spec = &plan.brackets[bracket];
-        let open = self.state.brackets[bracket].open_since_ms.is_some()
-            && self.state.brackets[bracket].releasing.is_none();
-        if !open || self.state.past_no_return().is_some() {
-            return;
-        }
-        let budget = crate::duration::format(std::time::Duration::from_millis(
-            spec.budget_ms.unwrap_or_default(),
-        ));
-        if spec.on_failure == OnFailure::Hold {
-            let why = format!("its budget of {budget} is spent; it is to be held");
-            self.emit(Event::BracketHeld { bracket: spec.name.clone(), why });
-            return;
-        }
-        self.stop_with(
-            Ending::Failed,
-            format!("the budget of `{}`, {budget}, is spent", spec.name),
-        );
-        self.actions.push(Action::Stop { steps: None, kill: false });
     }
 
     fn cancel(&mut self, kill: bool) {
@@ -1059,31 +952,32 @@ impl Machine {
 
     /// Somebody answered while the run goes on.
     fn answered(&mut self, event: Event) {
-        self.state.apply(self.now_ms, &event);
-        let waiting: Vec<StepIx> = (0..self.state.steps.len())
-            .filter(|ix| self.state.steps[*ix].state == StepState::Waiting)
-            .collect();
-        match &event {
+        let waiting: Vec<StepIx> = match &event {
             Event::GateApproved { gate, .. } | Event::GateRejected { gate, .. } => {
-                for step in waiting {
-                    let same =
-                        self.state.steps[step].wait.as_ref().is_some_and(|(name, _)| name == gate);
-                    if same && self.due[step] {
-                        self.state.steps[step].state = StepState::Pending;
-                        self.state.steps[step].wait = None;
-                        self.ready.insert(step);
-                    }
-                }
+                let waits = |ix: &StepIx| {
+                    self.state.steps[*ix].wait.as_ref().is_some_and(|(name, _)| name == gate)
+                };
+                (0..self.state.steps.len()).filter(waits).collect()
             }
+            _ => Vec::new(),
+        };
+        self.state.apply(self.now_ms, &event);
+        // A refused gate fails when its step comes up.
+        self.ready.extend(waiting.into_iter().filter(|ix| self.due[*ix]));
+        match &event {
             Event::StepResolved { step, done, .. } => {
-                if let Some(ix) = self.state.step(step)
-                    && self.mode == Mode::Forward
-                {
-                    if *done {
-                        self.finish_step(ix);
-                    } else if self.due[ix] {
-                        self.ready.insert(ix);
-                    }
+                let Some(ix) = self.state.step(step) else { return };
+                self.undo_queue = None;
+                if self.mode != Mode::Forward {
+                    // A look under way may have taken the step for unknown; begin anew with it.
+                    self.again = self.mode == Mode::Resolve;
+                } else if *done {
+                    self.finish_step(ix);
+                    self.closed(ix);
+                } else if self.due[ix] {
+                    self.ready.insert(ix);
+                } else {
+                    self.again = true;
                 }
             }
             _ => {}

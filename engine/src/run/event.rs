@@ -311,6 +311,9 @@ pub struct RunStarted {
     /// Status of the workplan before the run, for a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workplan_status: Option<String>,
+    /// How the sources are found again on resume, as the command line wrote it.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub sources: Value,
     /// Statuses of tasks as written before the run (quotes included), by short id.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub statuses: std::collections::BTreeMap<String, String>,

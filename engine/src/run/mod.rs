@@ -1,9 +1,11 @@
 //! Running: events, the state that they make, and the pure decisions between them.
 
 mod action;
+mod bracket;
 mod decide;
 mod event;
 mod evidence;
+mod order;
 mod progress;
 mod resolve;
 mod state;

@@ -62,9 +62,15 @@ pub struct Resolver {
     visited: Vec<bool>,
     /// For steps that open or close: the brackets.
     edges: Vec<Option<usize>>,
+    /// Brackets that have to be open for a step that is due, or are open already.
     active: Vec<bool>,
+    /// For each step, the brackets that open when it acts.
+    around: Vec<Vec<usize>>,
+    /// For each step, the proofs that need it.
+    proofs: Vec<Vec<StepIx>>,
+    /// Steps that are due and whose consequences are not drawn yet.
+    fresh: Vec<StepIx>,
     outstanding: usize,
-    proofs: Vec<StepIx>,
     to_look: Vec<StepIx>,
     only: Option<StepIx>,
     alone: HashSet<StepIx>,
@@ -76,17 +82,31 @@ impl Resolver {
     pub fn start(plan: &Plan, scope: Option<&Scope>, know: &dyn Knowledge) -> Self {
         let count = plan.steps.len();
         let mut edges = vec![None; count];
+        let mut around = vec![Vec::new(); count];
         for (ix, bracket) in plan.brackets.iter().enumerate() {
             edges[bracket.open] = Some(ix);
             edges[bracket.close] = Some(ix);
+            for step in bracket.inside.iter().chain([&bracket.open]) {
+                around[*step].push(ix);
+            }
+        }
+        let mut proofs = vec![Vec::new(); count];
+        for (ix, step) in plan.steps.iter().enumerate() {
+            if step.class == Class::Proof {
+                for need in &step.needs {
+                    proofs[*need].push(ix);
+                }
+            }
         }
         let mut this = Self {
             marks: vec![Mark::NotNeeded(String::new()); count],
             visited: vec![false; count],
             edges,
             active: (0..plan.brackets.len()).map(|b| know.bracket_open(b)).collect(),
+            around,
+            proofs,
+            fresh: Vec::new(),
             outstanding: 0,
-            proofs: Vec::new(),
             to_look: Vec::new(),
             only: None,
             alone: HashSet::new(),
@@ -96,10 +116,10 @@ impl Resolver {
         {
             this.only = Some(step);
             this.visit(plan, know, step);
-            return this;
-        }
-        for goal in goals(plan, scope, know) {
-            this.visit(plan, know, goal);
+        } else {
+            for goal in goals(plan, scope, know) {
+                this.visit(plan, know, goal);
+            }
         }
         for bracket in 0..plan.brackets.len() {
             if this.active[bracket] {
@@ -124,7 +144,9 @@ impl Resolver {
     /// Takes in what was seen of a step.
     pub fn looked(&mut self, plan: &Plan, know: &dyn Knowledge, step: StepIx, seen: Observation) {
         self.outstanding -= 1;
-        if self.alone.contains(&step) {
+        if self.marks[step] != Mark::Looking {
+            // It became due while it was looked at.
+        } else if self.alone.contains(&step) {
             // The end of a bracket that nothing opens: it acts only on what was really seen.
             self.marks[step] = match seen.seen {
                 Seen::Absent if !seen.not_looked => {
@@ -134,6 +156,7 @@ impl Resolver {
                 _ => Mark::Deferred,
             };
             if self.marks[step].is_due() {
+                self.fresh.push(step);
                 self.visit_needs(plan, know, step);
             }
         } else {
@@ -141,8 +164,11 @@ impl Resolver {
                 Seen::Done => {
                     self.marks[step] = Mark::So(Box::new(seen));
                     if plan.steps[step].class == Class::Proof {
-                        self.proofs.push(step);
                         self.visit_needs(plan, know, step);
+                        let acts = |n: &&StepIx| self.marks[**n].is_due();
+                        if let Some(need) = plan.steps[step].needs.iter().find(acts) {
+                            self.outdated(plan, know, step, *need);
+                        }
                     }
                 }
                 Seen::Absent if seen.not_looked => {
@@ -196,7 +222,7 @@ impl Resolver {
                 continue;
             }
             self.visited[step] = true;
-            if let Some(mark) = self.blocked(plan, step) {
+            if let Some(mark) = held(plan, step) {
                 self.marks[step] = mark;
                 continue;
             }
@@ -206,7 +232,7 @@ impl Resolver {
             }
             let why = if know.forced(step) {
                 "done again by order"
-            } else if self.edges[step].is_some_and(|b| !self.active[b]) {
+            } else if self.edges[step].is_some() {
                 self.marks[step] = Mark::Deferred;
                 continue;
             } else if plan.steps[step].always {
@@ -220,6 +246,7 @@ impl Resolver {
                 continue;
             };
             self.marks[step] = Mark::Due(why.to_owned(), None);
+            self.fresh.push(step);
             if self.only.is_none() {
                 stack.extend(plan.steps[step].needs.iter().copied());
             }
@@ -245,64 +272,35 @@ impl Resolver {
     ) {
         self.marks[step] = Mark::Due(why, seen.map(Box::new));
         self.visited[step] = true;
+        self.fresh.push(step);
         self.visit_needs(plan, know, step);
     }
 
-    fn blocked(&self, plan: &Plan, step: StepIx) -> Option<Mark> {
-        let planned = &plan.steps[step];
-        let task = &plan.tasks[planned.task];
-        if task.is_held() {
-            let why = format!("task `{}` is {}", task.id, task.status.as_str());
-            return Some(Mark::Blocked { why, waits: false });
-        }
-        let person =
-            planned.needs_people.iter().find(|t| plan.tasks[**t].status != TaskStatus::Done)?;
-        let person = &plan.tasks[*person];
-        let why =
-            format!("it needs `{}`, a person's task that is {}", person.id, person.status.as_str());
-        Some(Mark::Blocked { why, waits: true })
+    /// A proof that stands, but not any more once `need` has acted.
+    fn outdated(&mut self, plan: &Plan, know: &dyn Knowledge, proof: StepIx, need: StepIx) {
+        let seen = match std::mem::replace(&mut self.marks[proof], Mark::Deferred) {
+            Mark::So(seen) => Some(*seen),
+            _ => None,
+        };
+        let why = format!("what it proves changes with `{}`", plan.steps[need].id);
+        self.due(plan, know, proof, why, seen);
     }
 
     /// Spreads what follows from the marks once no look is outstanding.
     fn settle(&mut self, plan: &Plan, know: &dyn Knowledge) {
         while self.is_finished() {
-            let mut changed = false;
-            for bracket in 0..self.active.len() {
-                if self.active[bracket] {
-                    continue;
+            if let Some(step) = self.fresh.pop() {
+                for bracket in self.around[step].clone() {
+                    if !std::mem::replace(&mut self.active[bracket], true) {
+                        self.open_bracket(plan, know, bracket);
+                    }
                 }
-                let acts = plan.brackets[bracket]
-                    .inside
-                    .iter()
-                    .chain([&plan.brackets[bracket].open])
-                    .any(|s| self.marks[*s].is_due());
-                if acts {
-                    self.active[bracket] = true;
-                    self.open_bracket(plan, know, bracket);
-                    changed = true;
+                for proof in self.proofs[step].clone() {
+                    if matches!(self.marks[proof], Mark::So(_)) {
+                        self.outdated(plan, know, proof, step);
+                    }
                 }
-            }
-            let stale: Vec<StepIx> = self
-                .proofs
-                .iter()
-                .copied()
-                .filter(|p| matches!(self.marks[*p], Mark::So(_)))
-                .filter(|p| plan.steps[*p].needs.iter().any(|n| self.marks[*n].is_due()))
-                .collect();
-            for proof in stale {
-                let need = plan.steps[proof].needs.iter().find(|n| self.marks[**n].is_due());
-                let name = need.map_or("", |n| plan.steps[*n].id.as_str());
-                let seen = match std::mem::replace(&mut self.marks[proof], Mark::Deferred) {
-                    Mark::So(seen) => Some(*seen),
-                    _ => None,
-                };
-                self.due(plan, know, proof, format!("what it proves changes with `{name}`"), seen);
-                changed = true;
-            }
-            if !changed {
-                changed = self.look_at_closed(plan, know);
-            }
-            if !changed {
+            } else if !self.look_at_closed(plan, know) {
                 return;
             }
         }
@@ -311,24 +309,22 @@ impl Resolver {
     /// Something inside acts: the bracket opens and closes.
     fn open_bracket(&mut self, plan: &Plan, know: &dyn Knowledge, bracket: usize) {
         let name = &plan.brackets[bracket].name;
+        let open = know.bracket_open(bracket);
         for step in [plan.brackets[bracket].open, plan.brackets[bracket].close] {
-            if plan.steps[step].retired || know.settled(step) && !know.forced(step) {
-                if !self.visited[step] {
-                    self.visited[step] = true;
-                    self.marks[step] = Mark::Settled;
-                }
-                continue;
-            }
-            if self.marks[step].is_due() {
+            // What a closed bracket did is over: it opens and closes again.
+            let settled = plan.steps[step].retired || open && know.settled(step);
+            if self.marks[step].is_due() || matches!(self.marks[step], Mark::Blocked { .. }) {
                 continue;
             }
             self.visited[step] = true;
-            if let Some(mark) = self.blocked(plan, step) {
+            if let Some(mark) = held(plan, step) {
                 self.marks[step] = mark;
-                continue;
+            } else if settled && !know.forced(step) {
+                self.marks[step] = Mark::Settled;
+            } else {
+                let why = format!("`{name}` opens: a step inside it will act");
+                self.due(plan, know, step, why, None);
             }
-            let why = format!("`{name}` opens: a step inside it will act");
-            self.due(plan, know, step, why, None);
         }
     }
 
@@ -352,11 +348,28 @@ impl Resolver {
         any
     }
 
-    /// What needs a blocked step is blocked as well.
+    /// What needs a person, or a blocked step, is blocked as well. What can be done without is
+    /// done: the needs of a blocked step are due all the same.
     fn block(&mut self, plan: &Plan) {
-        if self.only.is_some() {
-            return;
+        for step in 0..self.marks.len() {
+            if self.marks[step].is_due()
+                && let Some(mark) = waits_for_people(plan, step)
+            {
+                self.marks[step] = mark;
+            }
         }
+        loop {
+            if self.only.is_none() {
+                self.block_dependents(plan);
+            }
+            if !self.block_brackets(plan) {
+                return;
+            }
+        }
+    }
+
+    fn block_dependents(&mut self, plan: &Plan) {
+        // The plan's order is the order of needs: one pass is enough.
         for step in 0..self.marks.len() {
             if !self.marks[step].is_due() {
                 continue;
@@ -370,25 +383,48 @@ impl Resolver {
                 self.marks[step] = Mark::Blocked { why, waits: true };
             }
         }
-        // A bracket must not open when it cannot close.
+    }
+
+    /// A bracket must not open when it cannot close, and nothing inside runs when it cannot open.
+    fn block_brackets(&mut self, plan: &Plan) -> bool {
+        let mut changed = false;
         for bracket in &plan.brackets {
-            let stuck =
-                bracket.inside.iter().chain([&bracket.close]).find_map(|s| match &self.marks[*s] {
-                    Mark::Blocked { why, .. } => Some((*s, why.clone())),
-                    _ => None,
-                });
+            let all = || bracket.inside.iter().chain([&bracket.open, &bracket.close]);
+            let stuck = all().find_map(|s| match &self.marks[*s] {
+                Mark::Blocked { why, .. } => Some((*s, why.clone())),
+                _ => None,
+            });
             let Some((at, why)) = stuck else { continue };
-            for step in bracket.inside.iter().chain([&bracket.open]) {
+            for step in all() {
                 if self.marks[*step].is_due() {
                     let why = format!(
-                        "`{}` could not close: `{}`: {why}",
+                        "`{}` could not open and close: `{}`: {why}",
                         bracket.name, plan.steps[at].id
                     );
                     self.marks[*step] = Mark::Blocked { why, waits: true };
+                    changed = true;
                 }
             }
         }
+        changed
     }
+}
+
+/// The mark of a step whose task's status forbids it.
+fn held(plan: &Plan, step: StepIx) -> Option<Mark> {
+    let task = &plan.tasks[plan.steps[step].task];
+    let why = format!("task `{}` is {}", task.id, task.status.as_str());
+    task.is_held().then_some(Mark::Blocked { why, waits: false })
+}
+
+/// The mark of a step that comes after a person's task which is not done.
+fn waits_for_people(plan: &Plan, step: StepIx) -> Option<Mark> {
+    let people = &plan.steps[step].needs_people;
+    let person =
+        &plan.tasks[*people.iter().find(|t| plan.tasks[**t].status != TaskStatus::Done)?];
+    let why =
+        format!("it needs `{}`, a person's task that is {}", person.id, person.status.as_str());
+    Some(Mark::Blocked { why, waits: true })
 }
 
 /// Steps that nothing needs, that prove a clause, that are due in every run, that were edited
@@ -401,8 +437,9 @@ fn goals(plan: &Plan, scope: Option<&Scope>, know: &dyn Knowledge) -> Vec<StepIx
     };
     for (ix, step) in plan.steps.iter().enumerate() {
         for need in &step.needs {
-            // Inside one task's scope, only the task's own steps make a step not a goal.
-            needed[*need] |= in_scope(ix) && !step.retired;
+            // Inside one task's scope, only the task's own steps make a step not a goal; steps of
+            // a blocked or cancelled task never do: they will not ask for it.
+            needed[*need] |= in_scope(ix) && !step.retired && !plan.tasks[step.task].is_held();
         }
     }
     (0..plan.steps.len())

@@ -98,6 +98,10 @@ pub struct StepRec {
     pub forgotten: bool,
     /// Undo passed it by: there is nothing or no way.
     pub kept: Option<String>,
+    /// Why it is not known what its last attempt did, where it is not.
+    pub interruption: Option<String>,
+    /// It is to be done again, whatever is so; until it is begun.
+    pub forced: bool,
 }
 
 impl Default for StepRec {
@@ -117,6 +121,8 @@ impl Default for StepRec {
             done_order: 0,
             forgotten: false,
             kept: None,
+            interruption: None,
+            forced: false,
         }
     }
 }
@@ -178,9 +184,11 @@ pub struct RunState {
     pub phase: RunPhase,
     /// Who ran it last.
     pub owner: ProcessId,
+    /// How the sources are found again.
+    pub sources: serde_json::Value,
     /// What was asked for, where it was not all.
     pub asked: Option<Scope>,
-    /// Steps that are to be done again.
+    /// Steps that were last ordered to be done again; [`StepRec::forced`] says which still are.
     pub forced: Vec<String>,
     /// `updated` and status of the workplan before the run.
     pub before: (Option<String>, Option<String>),
@@ -207,7 +215,7 @@ impl RunState {
     #[must_use]
     pub fn begin(at_ms: i64, started: &super::RunStarted) -> Self {
         let plan = Arc::new(started.plan.clone());
-        Self {
+        let mut this = Self {
             run: started.run.clone(),
             steps: vec![StepRec::default(); plan.steps.len()],
             brackets: vec![BracketState::default(); plan.brackets.len()],
@@ -217,6 +225,7 @@ impl RunState {
             direction: Direction::Forward,
             phase: RunPhase::Live,
             owner: started.owner.clone(),
+            sources: started.sources.clone(),
             asked: started.asked.clone(),
             forced: started.forced.clone(),
             before: (started.updated.clone(), started.workplan_status.clone()),
@@ -228,6 +237,16 @@ impl RunState {
             single: started.single,
             accept_loss: false,
             completions: 0,
+        };
+        this.force(&started.forced);
+        this
+    }
+
+    fn force(&mut self, names: &[String]) {
+        for name in names {
+            if let Some(ix) = self.step(name) {
+                self.steps[ix].forced = true;
+            }
         }
     }
 
@@ -292,6 +311,7 @@ impl RunState {
             Event::RunResumed { owner, plan, revisions, forced } => {
                 self.resume(owner, plan.as_deref(), revisions);
                 self.forced = forced.clone();
+                self.force(forced);
             }
             Event::RollbackStarted { owner, to, accept_loss } => {
                 self.owner = owner.clone();
@@ -305,14 +325,32 @@ impl RunState {
             }
             Event::GateApproved { gate, person } => {
                 self.gates.insert(gate.clone(), (true, person.clone()));
+                for rec in &mut self.steps {
+                    if rec.wait.as_ref().is_some_and(|(name, _)| name == gate) {
+                        rec.state = StepState::Pending;
+                        rec.wait = None;
+                    }
+                }
             }
             Event::GateRejected { gate, person } => {
                 self.gates.insert(gate.clone(), (false, person.clone()));
+                for rec in &mut self.steps {
+                    if rec.wait.as_ref().is_some_and(|(name, _)| name == gate) {
+                        rec.state = StepState::Failed;
+                        rec.reason = Some(rejected(gate, person));
+                        rec.wait = None;
+                    }
+                }
             }
             Event::BracketOpened { bracket, .. } => {
                 if let Some(ix) = self.bracket(bracket) {
                     self.brackets[ix] =
                         BracketState { open_since_ms: Some(at_ms), ..BracketState::default() };
+                    // What closed it before is not so any more.
+                    let close = &mut self.steps[self.plan.brackets[ix].close];
+                    if self.direction == Direction::Forward && close.state.is_done() {
+                        close.state = StepState::Pending;
+                    }
                 }
             }
             Event::BracketClosed { bracket } => {
@@ -324,7 +362,8 @@ impl RunState {
                 if let Some(ix) = self.bracket(bracket) {
                     self.brackets[ix].releasing = Some(why.clone());
                     self.brackets[ix].held = None;
-                    for step in &self.plan.brackets[ix].inside {
+                    let bracket = &self.plan.brackets[ix];
+                    for step in bracket.inside.iter().chain([&bracket.open]) {
                         self.steps[*step].kept = None;
                     }
                 }
@@ -378,6 +417,9 @@ impl RunState {
             Event::StepIntent { attempt, forced, .. } => {
                 enter(rec, StepState::Running, forced.then(|| "done again by order".to_owned()));
                 rec.attempts = *attempt;
+                rec.forced = false;
+                rec.kept = None;
+                rec.interruption = None;
                 rec.started_ms.get_or_insert(at_ms);
                 rec.ended_ms = None;
                 rec.error = None;
@@ -391,6 +433,8 @@ impl RunState {
                 enter(rec, StepState::Done, None);
                 rec.evidence = Some((**evidence).clone());
                 rec.done_order = order;
+                rec.interruption = None;
+                rec.forced = false;
                 rec.forgotten = false;
                 rec.error = None;
             }
@@ -402,6 +446,8 @@ impl RunState {
                 );
                 rec.evidence = Some((**evidence).clone());
                 rec.done_order = order;
+                rec.interruption = None;
+                rec.forced = false;
                 rec.forgotten = false;
                 rec.error = None;
             }
@@ -416,14 +462,23 @@ impl RunState {
                 let state = if *absent { StepState::Pending } else { StepState::Running };
                 enter(rec, state, Some(reason.clone()));
                 rec.forgotten |= *absent;
+                rec.interruption = (!absent).then(|| reason.clone());
             }
             Event::StepUnknown { why, error, .. } => {
+                if let Some(error) = error {
+                    rec.interruption = Some(error.what.clone());
+                } else if rec.state == StepState::Undoing {
+                    rec.interruption = Some(UNDO_INTERRUPTED.to_owned());
+                } else {
+                    rec.interruption.get_or_insert_with(|| INTERRUPTED.to_owned());
+                }
                 enter(rec, StepState::Unknown, Some(why.clone()));
                 rec.error = error.as_deref().cloned();
             }
             Event::StepReset { why, .. } => {
                 enter(rec, StepState::Pending, Some(why.clone()));
                 rec.forgotten = true;
+                rec.interruption = None;
             }
             Event::StepWaiting { gate, wait, .. } => {
                 enter(rec, StepState::Waiting, None);
@@ -437,6 +492,8 @@ impl RunState {
                 );
                 rec.evidence = Some(Evidence::person(person.clone()));
                 rec.done_order = order;
+                rec.interruption = None;
+                rec.forced = false;
                 rec.forgotten = false;
                 rec.error = None;
             }
@@ -447,9 +504,13 @@ impl RunState {
                     Some(format!("{} says it is not done: {}", person.who, person.reason)),
                 );
                 rec.forgotten = true;
+                rec.interruption = None;
                 rec.error = None;
             }
             Event::UndoIntent { .. } => {
+                if matches!(rec.state, StepState::Running | StepState::Unknown) {
+                    rec.interruption.get_or_insert_with(|| INTERRUPTED.to_owned());
+                }
                 enter(rec, StepState::Undoing, None);
                 rec.ended_ms = None;
             }
@@ -459,6 +520,7 @@ impl RunState {
                 rec.prepared = None;
                 rec.prepared_bytes = None;
                 rec.forgotten = true;
+                rec.interruption = None;
                 rec.error = None;
             }
             Event::UndoFailed { error, .. } => {
@@ -467,7 +529,9 @@ impl RunState {
             }
             Event::UndoSkipped { why, .. } => {
                 rec.kept = Some(why.clone());
-                rec.reason = Some(why.clone());
+                if rec.state.is_done() {
+                    rec.reason = Some(why.clone());
+                }
             }
             _ => {}
         }
@@ -498,10 +562,14 @@ impl RunState {
         if let Some(plan) = plan {
             self.replan(plan, revisions);
         }
+        for bracket in &mut self.brackets {
+            bracket.held = None;
+        }
         if self.direction != Direction::Forward {
             return;
         }
         for rec in &mut self.steps {
+            rec.kept = None;
             if matches!(
                 rec.state,
                 StepState::Failed | StepState::Skipped | StepState::Waiting | StepState::Undone
@@ -563,6 +631,16 @@ impl RunState {
     pub fn log_name(step: &str, attempt: u32, undo: bool) -> PathBuf {
         PathBuf::from(format!("{step}.{}{attempt}.log", if undo { "undo" } else { "" }))
     }
+}
+
+/// Why it is not known what an attempt did whose process ended.
+pub(super) const INTERRUPTED: &str = "the attempt was interrupted";
+/// The same of an undo.
+pub(super) const UNDO_INTERRUPTED: &str = "its undo was interrupted";
+
+/// How a refused gate is told.
+pub(super) fn rejected(gate: &str, person: &Person) -> String {
+    format!("gate `{gate}` was rejected by {}: {}", person.who, person.reason)
 }
 
 fn index(plan: &Plan) -> HashMap<String, StepIx> {

@@ -1,10 +1,107 @@
-//! Going back: rollback of a run, and release of a bracket.
+//! Going back: one step after the other is taken back.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use super::decide::{Machine, Mode};
 use super::state::{Direction, StepState};
-use super::{Action, Ending, Event, Purpose, Sight};
-use crate::kind::{ErrorCause, Observation, Seen, StepError, UndoPlan};
+use super::{Action, Ending, Event, Evidence, Purpose, Sight};
+use crate::kind::{ErrorCause, Facts, Observation, Seen, StepError, UndoPlan};
 use crate::plan::StepIx;
+
+/// What a rollback still has to take back. A step comes up when nothing that stands, and that
+/// comes after it, is in its way any more.
+#[derive(Debug, Clone)]
+pub(super) struct UndoQueue {
+    /// Steps that are to go back.
+    candidates: Vec<StepIx>,
+    is_candidate: Vec<bool>,
+    /// How many of those that need a step are still in its way.
+    in_way: Vec<usize>,
+    passed: Vec<bool>,
+    /// What can go back now, the last completed first.
+    free: BTreeSet<(Reverse<u64>, StepIx)>,
+    current: Option<StepIx>,
+}
+
+impl UndoQueue {
+    fn new(machine: &Machine) -> Self {
+        let state = &machine.state;
+        let count = state.steps.len();
+        let mut is_candidate = vec![false; count];
+        match &state.direction {
+            Direction::Back { to: Some(to) } => match state.step(to) {
+                Some(to) if state.steps[to].done_order > 0 => {
+                    let after = state.steps[to].done_order;
+                    for (step, rec) in state.steps.iter().enumerate() {
+                        is_candidate[step] = rec.done_order > after;
+                    }
+                }
+                // It was so, or not reached: what comes after it goes back.
+                Some(to) => {
+                    for step in to + 1..count {
+                        let needs = &state.plan.steps[step].needs;
+                        is_candidate[step] = needs.iter().any(|n| *n == to || is_candidate[*n]);
+                    }
+                }
+                None => {}
+            },
+            _ => is_candidate.fill(true),
+        }
+        let mut in_way = vec![0; count];
+        for step in &state.plan.steps {
+            for need in &step.needs {
+                in_way[*need] += 1;
+            }
+        }
+        let mut this = Self {
+            candidates: (0..count).filter(|s| is_candidate[*s]).collect(),
+            is_candidate,
+            in_way,
+            passed: vec![false; count],
+            free: BTreeSet::new(),
+            current: None,
+        };
+        for step in (0..count).rev() {
+            this.come_up(machine, step);
+        }
+        this
+    }
+
+    fn come_up(&mut self, machine: &Machine, first: StepIx) {
+        let mut stack = vec![first];
+        while let Some(step) = stack.pop() {
+            if self.in_way[step] > 0 || self.passed[step] {
+                continue;
+            }
+            if machine.stands_in_the_way(step) {
+                let rec = &machine.state.steps[step];
+                // Whatever an interrupted attempt did, it did last.
+                let interrupted = machine.is_interrupted(step);
+                let order = if interrupted { u64::MAX } else { rec.done_order };
+                if (self.is_candidate[step] || interrupted) && !machine.undo_tried.contains(&step) {
+                    self.free.insert((Reverse(order), step));
+                }
+                continue;
+            }
+            self.passed[step] = true;
+            for need in &machine.state.plan.steps[step].needs {
+                self.in_way[*need] -= 1;
+                stack.push(*need);
+            }
+        }
+    }
+
+    /// The step that was completed last among those that can go back.
+    fn next(&mut self, machine: &Machine) -> Option<StepIx> {
+        if let Some(last) = self.current.take() {
+            self.come_up(machine, last);
+        }
+        let (_, step) = self.free.pop_first()?;
+        self.current = Some(step);
+        Some(step)
+    }
+}
 
 impl Machine {
     /// One step of a rollback at a time, in reverse order of completion.
@@ -15,41 +112,39 @@ impl Machine {
         if let Some((ending, reason)) = self.stopping() {
             return self.end(ending, reason);
         }
-        let after = match &self.state.direction {
-            Direction::Back { to: Some(to) } => {
-                self.state.step(to).map_or(0, |ix| self.state.steps[ix].done_order)
-            }
-            _ => 0,
-        };
-        let candidates: Vec<StepIx> = (0..self.state.steps.len())
-            .filter(|ix| self.state.steps[*ix].done_order > after)
-            .collect();
-        if let Some(step) = self.next_to_undo(&candidates) {
+        let mut queue = self.undo_queue.take().unwrap_or_else(|| UndoQueue::new(self));
+        let next = queue.next(self);
+        let candidates = std::mem::take(&mut queue.candidates);
+        if let Some(step) = next {
+            queue.candidates = candidates;
+            self.undo_queue = Some(queue);
+            self.undo_tried.insert(step);
             return self.look(step, Purpose::UndoBefore);
         }
-        let (ending, reason) = self.rollback_ending(&candidates);
+        let (mut ending, mut reason) = self.rollback_ending(&candidates);
+        for bracket in self.state.open_brackets().collect::<Vec<_>>() {
+            let plan = self.plan();
+            let spec = &plan.brackets[bracket];
+            let open = &self.state.steps[spec.open];
+            if !self.stands_in_the_way(spec.open) && !open.state.is_done() {
+                // What opened it is gone, or was never this run's.
+                self.emit(Event::BracketClosed { bracket: spec.name.clone() });
+                continue;
+            }
+            let why = open.kept.clone().or_else(|| open.reason.clone());
+            let why = why.unwrap_or_else(|| "it was not to be taken back".to_owned());
+            let why = format!("`{}` still stands: {why}", plan.steps[spec.open].id);
+            reason = format!("{reason}; `{}` stays open: {why}", spec.name);
+            self.emit(Event::BracketHeld { bracket: spec.name.clone(), why });
+            if ending == Ending::RolledBack {
+                ending = Ending::RollbackIncomplete;
+            }
+        }
         self.end(ending, reason);
     }
 
-    /// The step that was completed last among those that still stand and that nothing standing
-    /// relies on.
-    fn next_to_undo(&mut self, candidates: &[StepIx]) -> Option<StepIx> {
-        let mut order: Vec<StepIx> = candidates
-            .iter()
-            .copied()
-            .filter(|ix| !self.undo_tried.contains(ix) && self.stands(*ix))
-            .collect();
-        order.sort_by_key(|ix| std::cmp::Reverse(self.state.steps[*ix].done_order));
-        let dependents = self.state.plan.dependents();
-        let step = order
-            .into_iter()
-            .find(|ix| !dependents[*ix].iter().any(|d| self.stands_in_the_way(*d)))?;
-        self.undo_tried.insert(step);
-        Some(step)
-    }
-
     /// It is done, or its undo did not come to an end.
-    fn stands(&self, step: StepIx) -> bool {
+    pub(super) fn stands(&self, step: StepIx) -> bool {
         let rec = &self.state.steps[step];
         rec.kept.is_none()
             && (rec.state.is_done()
@@ -57,8 +152,10 @@ impl Machine {
     }
 
     fn stands_in_the_way(&self, step: StepIx) -> bool {
+        let rec = &self.state.steps[step];
         self.stands(step)
-            || matches!(self.state.steps[step].state, StepState::Unknown | StepState::Running)
+            || matches!(rec.state, StepState::Running | StepState::Unknown)
+            || self.is_interrupted(step) && rec.kept.is_none()
     }
 
     fn rollback_ending(&self, candidates: &[StepIx]) -> (Ending, String) {
@@ -101,46 +198,77 @@ impl Machine {
         }
     }
 
-    pub(super) fn seen_before_undo(&mut self, step: StepIx, sight: Sight, repaired: bool) {
-        if self.stopping().is_some_and(|(e, _)| e == Ending::Interrupted) {
+    pub(super) fn seen_before_undo(&mut self, step: StepIx, sight: &Sight, repaired: bool) {
+        // A cancel ends a rollback after the current step, but it is what a release is for.
+        let cancelled = self.stopping().is_some_and(|(e, _)| e == Ending::Interrupted);
+        if cancelled && !matches!(self.mode, Mode::Release(_)) {
             return;
         }
         let name = self.name(step);
-        let can = match sight.undo {
-            UndoPlan::Can(_) => true,
-            UndoPlan::NotNeeded => {
-                return self.emit(Event::UndoSkipped { step: name, why: NOTHING.to_owned() });
-            }
-            UndoPlan::Cannot(why) => return self.emit(Event::UndoSkipped { step: name, why }),
+        let begun = self.is_interrupted(step);
+        let kept = match &sight.undo {
+            UndoPlan::Can(_) => None,
+            UndoPlan::NotNeeded => Some(NOTHING.to_owned()),
+            UndoPlan::Cannot(why) => Some(why.clone()),
         };
-        debug_assert!(can);
-        match sight.observation.seen.clone() {
-            Seen::Done => self.undo_now(step),
-            Seen::Absent => {
+        if let Some(why) = kept.clone().filter(|_| !begun) {
+            return self.emit(Event::UndoSkipped { step: name, why });
+        }
+        let seen = sight.observation.clone();
+        match (seen.seen.clone(), kept) {
+            // A failed attempt stays failed: `status` has to say what went wrong.
+            (Seen::Absent, _) if self.state.steps[step].state == StepState::Failed => {
+                self.emit(Event::UndoSkipped { step: name, why: NOTHING.to_owned() });
+            }
+            (Seen::Absent, _) if begun => self.emit(Event::StepReset {
+                step: name,
+                why: "the interrupted attempt left nothing".to_owned(),
+            }),
+            (Seen::Absent, _) => {
                 let why = "nothing of it was there any more".to_owned();
                 self.emit(Event::UndoDone { step: name, why });
                 self.bracket_undone(step);
             }
-            Seen::Half(what) if !repaired => {
-                self.emit(Event::UndoIntent { step: name });
+            (Seen::Done, Some(why)) => {
+                let evidence = Box::new(Evidence::seen(seen));
+                self.emit(Event::StepAdopted { step: name.clone(), evidence });
+                self.emit(Event::UndoSkipped { step: name, why });
+            }
+            (Seen::Done, None) => self.undo_now(step),
+            (Seen::Half(what), kept) if !repaired => {
+                match kept {
+                    Some(_) => self.emit(Event::RepairIntent { step: name, what: what.clone() }),
+                    None => self.emit(Event::UndoIntent { step: name }),
+                }
                 self.act(step, Action::Repair { step, what, then: Purpose::UndoRepaired });
             }
-            Seen::Half(what) => {
-                let why = format!("still half done after a repair: {what}");
-                self.undo_unknown(step, why, sight.observation);
+            (Seen::Half(what), _) => {
+                self.undo_unknown(step, format!("still half done after a repair: {what}"), seen);
             }
             // In a release the service matters most, and an undo may be repeated by contract.
-            Seen::Unknown(_) if self.releases_interrupted(step) => self.undo_now(step),
-            Seen::Unknown(why) => self.undo_unknown(step, why, sight.observation),
+            (Seen::Unknown(_), None) if self.releases_interrupted(step) => self.undo_now(step),
+            (Seen::Unknown(_), Some(why)) if self.releases_interrupted(step) => {
+                self.emit(Event::UndoSkipped { step: name, why });
+            }
+            (Seen::Unknown(why), _) => self.undo_unknown(step, why, seen),
+        }
+    }
+
+    /// An attempt was begun, and how it ended is not known or not well: a part may be there.
+    pub(super) fn is_interrupted(&self, step: StepIx) -> bool {
+        let rec = &self.state.steps[step];
+        match rec.state {
+            StepState::Running | StepState::Unknown => true,
+            StepState::Failed | StepState::Pending | StepState::Skipped | StepState::Waiting => {
+                rec.attempts > 0 && !rec.forgotten
+            }
+            _ => false,
         }
     }
 
     fn releases_interrupted(&self, step: StepIx) -> bool {
         matches!(self.mode, Mode::Release(_))
-            && matches!(
-                self.state.steps[step].state,
-                StepState::Unknown | StepState::Running | StepState::Undoing
-            )
+            && (self.is_interrupted(step) || self.state.steps[step].state == StepState::Undoing)
     }
 
     fn undo_now(&mut self, step: StepIx) {
@@ -161,7 +289,7 @@ impl Machine {
         if matches!(self.mode, Mode::Release(_)) {
             self.release_stuck = Some(format!("`{name}` cannot be told: {why}"));
         }
-        self.emit(Event::StepUnknown { step: name, why, facts: seen.facts, error: None });
+        self.unknown(step, why, seen, None);
     }
 
     pub(super) fn undone(&mut self, step: StepIx, result: Result<(), Box<StepError>>) {
@@ -171,7 +299,9 @@ impl Machine {
         match result {
             Ok(()) => self.look(step, Purpose::UndoAfter),
             // It may have been taken back or not: looked at when the rollback goes on.
-            Err(error) if error.cause == ErrorCause::Cancelled => {}
+            Err(error)
+                if error.cause == ErrorCause::Cancelled
+                    && !matches!(self.mode, Mode::Release(_)) => {}
             Err(error) => self.undo_failed(step, *error),
         }
     }
@@ -180,6 +310,17 @@ impl Machine {
         let name = self.name(step);
         if matches!(self.mode, Mode::Release(_)) {
             self.release_stuck = Some(format!("the undo of `{name}` failed: {}", error.what));
+        }
+        if self.state.steps[step].interruption.is_some() {
+            // Nobody knows whether there was anything to take back: a person has to say.
+            let why = format!("its undo failed after an interrupted attempt: {}", error.what);
+            self.emit(Event::StepUnknown {
+                step: name,
+                why,
+                facts: Facts::default(),
+                error: Some(Box::new(error)),
+            });
+            return;
         }
         self.emit(Event::UndoFailed { step: name, error: Box::new(error) });
     }
@@ -199,88 +340,7 @@ impl Machine {
         };
         self.undo_failed(step, StepError::failed(what));
     }
-
-    /// What opened a bracket is taken back: the service is there again.
-    fn bracket_undone(&mut self, step: StepIx) {
-        if matches!(self.mode, Mode::Release(_)) {
-            return;
-        }
-        let plan = self.plan();
-        for (ix, bracket) in plan.brackets.iter().enumerate() {
-            if bracket.open == step && self.state.brackets[ix].open_since_ms.is_some() {
-                self.emit(Event::BracketClosed { bracket: bracket.name.clone() });
-            }
-        }
-    }
-
-    /// What is inside a bracket goes back in reverse, then its opening; `close` never runs.
-    pub(super) fn release(&mut self, bracket: usize) {
-        if self.in_flight > 0 {
-            return;
-        }
-        let (ending, reason) = self.stopping().unwrap_or((Ending::Failed, "released".to_owned()));
-        if self.is_killed() {
-            return self.end(Ending::Interrupted, "stopped at once".to_owned());
-        }
-        let plan = self.plan();
-        let spec = &plan.brackets[bracket];
-        if let Some(why) = self.release_stuck.take() {
-            self.emit(Event::BracketHeld { bracket: spec.name.clone(), why: why.clone() });
-            return self.end(ending, format!("{reason}; `{}` stays open: {why}", spec.name));
-        }
-        // Interrupted steps inside come first: whatever they did, they did last.
-        let interrupted = spec.inside.iter().copied().filter(|ix| {
-            !self.undo_tried.contains(ix)
-                && self.state.steps[*ix].kept.is_none()
-                && matches!(
-                    self.state.steps[*ix].state,
-                    StepState::Unknown | StepState::Running | StepState::Undoing
-                )
-        });
-        if let Some(step) = interrupted.max_by_key(|ix| *ix) {
-            self.undo_tried.insert(step);
-            return self.look(step, Purpose::UndoBefore);
-        }
-        let mut order: Vec<StepIx> = spec
-            .inside
-            .iter()
-            .copied()
-            .filter(|ix| !self.undo_tried.contains(ix) && self.stands(*ix))
-            .collect();
-        order.sort_by_key(|ix| std::cmp::Reverse(self.state.steps[*ix].done_order));
-        // What opened it goes back last, also when its own attempt failed or was interrupted.
-        let open = &self.state.steps[spec.open];
-        let opening = open.state.is_done()
-            || matches!(
-                open.state,
-                StepState::Undoing
-                    | StepState::UndoFailed
-                    | StepState::Running
-                    | StepState::Unknown
-            );
-        if order.is_empty()
-            && opening
-            && open.kept.is_none()
-            && !self.undo_tried.contains(&spec.open)
-        {
-            order.push(spec.open);
-        }
-        if let Some(step) = order.first().copied() {
-            self.undo_tried.insert(step);
-            return self.look(step, Purpose::UndoBefore);
-        }
-        self.emit(Event::BracketReleased { bracket: spec.name.clone() });
-        let next = self.state.open_brackets().last();
-        if let Some(next) = next {
-            let name = plan.brackets[next].name.clone();
-            self.emit(Event::BracketReleasing { bracket: name, why: reason });
-            self.undo_tried.clear();
-            self.mode = Mode::Release(next);
-            return;
-        }
-        self.end(ending, format!("{reason}; `{}` was released", spec.name));
-    }
 }
 
 /// Why undo passed a step by that has nothing to take back.
-const NOTHING: &str = "there is nothing to take back";
+pub(super) const NOTHING: &str = "there is nothing to take back";

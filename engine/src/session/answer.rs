@@ -71,6 +71,15 @@ fn check(
                     help: Some(help),
                 });
             }
+            if let Event::GateApproved { person, .. } = event
+                && signers(state, gate).is_some()
+                && person.signature.is_none()
+            {
+                return not_now(
+                    format!("gate `{gate}` opens only by a signature"),
+                    format!("`workplan approve {run} {gate} --reason … --sign KEY`"),
+                );
+            }
             if let Some((approved, person)) = state.gates.get(gate) {
                 let word = if *approved { "approved" } else { "rejected" };
                 return not_now(
@@ -125,6 +134,30 @@ fn check(
         }
         _ => Ok(()),
     }
+}
+
+/// The `allowed_signers` file that a gate demands a signature by, resolved from the workplan's
+/// folder.
+#[must_use]
+pub fn signers(state: &crate::run::RunState, gate: &str) -> Option<std::path::PathBuf> {
+    let step = &state.plan.steps[state.step(gate)?];
+    let file = step.with.str("allowed_signers")?;
+    Some(state.plan.workplan.path.parent()?.join(file))
+}
+
+/// What an approval signs: one line that names the run, the gate, the plan, who and why.
+#[must_use]
+pub fn signed_text(state: &crate::run::RunState, gate: &str, who: &str, reason: &str) -> String {
+    let plan = state.plan.meaning();
+    serde_json::json!({
+        "schema": "workplan/approval/v1",
+        "run": state.run,
+        "gate": gate,
+        "plan": plan,
+        "who": who,
+        "reason": reason,
+    })
+    .to_string()
 }
 
 /// Names of all gates: of gate steps and of brackets.

@@ -73,9 +73,6 @@ impl Dispatcher<'_> {
         }
         self.launcher.shutdown().await?;
         let ending = result?;
-        if let Some(mut writeback) = self.writeback.take() {
-            self.write_back(&mut writeback, true)?;
-        }
         if !self.stale.is_empty() {
             return Err(SessionError::Stale { what: self.stale });
         }
@@ -99,13 +96,16 @@ impl Dispatcher<'_> {
                 }
                 self.decide(inbox, input, &mut events, &mut actions);
             }
-            if !self.commit(inbox, &events)? {
+            // The Markdown is brought up to date before the run is said to be over: a kill in
+            // between leaves a run that resume finishes, not a file that nobody comes back to.
+            let end = events.iter().position(|e| matches!(e, Event::RunEnded { .. }));
+            let (work, over) = events.split_at(end.unwrap_or(events.len()));
+            if !self.commit(inbox, work)? {
                 continue;
             }
-            if let Some(mut writeback) = self.writeback.take() {
-                let result = self.write_back(&mut writeback, false);
-                self.writeback = Some(writeback);
-                result?;
+            self.write_back(end.is_some())?;
+            if !self.commit(inbox, over)? {
+                continue;
             }
             for action in actions {
                 if let Action::Finish(ending) = action {
@@ -178,7 +178,7 @@ impl Dispatcher<'_> {
                     return;
                 }
                 Some((identity, line)) = self.lines.recv() => {
-                    let step = identity.splitn(4, ':').nth(2).unwrap_or_default();
+                    let step = identity.split(':').nth(2).unwrap_or_default();
                     self.reporter.line(step, &line);
                 }
             }
@@ -436,7 +436,8 @@ impl Dispatcher<'_> {
         projections(&self.machine.state, events, self.owner.as_ref())
     }
 
-    fn write_back(&mut self, writeback: &mut WriteBack, last: bool) -> Result<(), SessionError> {
+    fn write_back(&mut self, last: bool) -> Result<(), SessionError> {
+        let Some(writeback) = &mut self.writeback else { return Ok(()) };
         let Some(written) = writeback.sync(&self.machine.state, last)? else { return Ok(()) };
         for notice in &written.notices {
             self.reporter.notice(notice);

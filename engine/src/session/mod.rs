@@ -21,7 +21,7 @@ mod vault;
 mod world;
 mod writeback;
 
-pub use answer::answer;
+pub use answer::{answer, signed_text, signers};
 pub use error::SessionError;
 pub use evidence_file::{EvidenceFile, StepEvidence, TaskEvidence};
 pub use load::{Loaded, SourceOptions, load, load_target};

@@ -155,6 +155,7 @@ fn machine(
         updated: None,
         workplan_status: None,
         statuses: Default::default(),
+        sources: serde_json::Value::Null,
         preconditions: Vec::new(),
     };
     let options = Options {

@@ -20,6 +20,7 @@ use super::writeback::WriteBack;
 use super::{Control, Loaded, Reporter, SessionError, World};
 use crate::digest::Digest;
 use crate::journal::{Journal, LockError, Mode, Owner, Projection, RunFilter, RunLock, StateDir};
+use crate::kind::Class;
 use crate::plan::Plan;
 use crate::process::{ProcessId, wait_supervisor_gone};
 use crate::run::{
@@ -36,6 +37,8 @@ pub struct StartOptions {
     pub jobs: usize,
     /// The part that is asked for.
     pub scope: Option<Scope>,
+    /// How the sources are found again on resume.
+    pub sources: SavedSources,
     /// The plan that was saved and read before.
     pub saved: Option<SavedPlan>,
     /// What running steps get after the first cancel.
@@ -46,7 +49,14 @@ pub struct StartOptions {
 
 impl Default for StartOptions {
     fn default() -> Self {
-        Self { jobs: 1, scope: None, saved: None, grace: Duration::from_secs(10), single: false }
+        Self {
+            jobs: 1,
+            scope: None,
+            sources: SavedSources::default(),
+            saved: None,
+            grace: Duration::from_secs(10),
+            single: false,
+        }
     }
 }
 
@@ -85,18 +95,25 @@ pub struct Outcome {
 
 /// A target that is ours until this is dropped.
 struct Held {
-    _lock: RunLock,
+    /// `None` for proofs: they change nothing and are in nobody's way.
+    lock: Option<RunLock>,
     previous: Option<Owner>,
     owner: Owner,
     process: ProcessId,
 }
 
-fn hold(state_dir: &StateDir, identity: &str, run: &str) -> Result<Held, SessionError> {
+/// This process, without a lock.
+fn unlocked(run: &str) -> Result<Held, SessionError> {
     let owner = Owner::this_process(run, jiff::Timestamp::now())
         .ok_or_else(|| SessionError::Internal("failed to name this process".to_owned()))?;
     let process = ProcessId::current()
         .map_err(|e| SessionError::Internal(format!("failed to name this process: {e}")))?;
-    let acquired = RunLock::acquire(&state_dir.locks(), identity, &owner).map_err(|e| {
+    Ok(Held { lock: None, previous: None, owner, process })
+}
+
+fn hold(state_dir: &StateDir, identity: &str, run: &str) -> Result<Held, SessionError> {
+    let held = unlocked(run)?;
+    let acquired = RunLock::acquire(&state_dir.locks(), identity, &held.owner).map_err(|e| {
         let help = e.help().to_owned();
         match e {
             LockError::Held { owner } => SessionError::Locked { owner, help },
@@ -105,7 +122,7 @@ fn hold(state_dir: &StateDir, identity: &str, run: &str) -> Result<Held, Session
         }
     })?;
     wait_supervisor_gone(&supervisor_lock(state_dir, identity), SUPERVISOR_WAIT)?;
-    Ok(Held { _lock: acquired.lock, previous: acquired.previous, owner, process })
+    Ok(Held { lock: Some(acquired.lock), previous: acquired.previous, ..held })
 }
 
 fn supervisor_lock(state_dir: &StateDir, identity: &str) -> PathBuf {
@@ -130,7 +147,8 @@ pub async fn start(
     };
     state_dir.create()?;
     let run = new_run_id();
-    let held = hold(state_dir, &plan.target.identity, &run)?;
+    let proof = options.single && plan.steps.iter().all(|s| s.class == Class::Proof);
+    let held = if proof { unlocked(&run)? } else { hold(state_dir, &plan.target.identity, &run)? };
     let mut journal = Journal::open(state_dir, Mode::ReadWrite)?;
     if !options.single {
         refuse_over_unfinished(&journal, &plan)?;
@@ -147,6 +165,7 @@ pub async fn start(
         asked: options.scope.clone(),
         forced: forced(&plan, options.scope.as_ref()),
         single: options.single,
+        sources: serde_json::to_value(&options.sources).unwrap_or_default(),
         updated: document.and_then(|d| d.updated_written()).map(str::to_owned),
         workplan_status: document.and_then(|d| d.status_written()).map(str::to_owned),
         statuses: document
@@ -486,7 +505,7 @@ impl<'w> Driver<'w> {
             self.world,
             env,
             Arc::clone(&self.vault),
-            Some(supervisor),
+            self.held.lock.is_some().then_some(supervisor),
             reporter.wants_lines().then_some(line_sender),
         );
         let workshop = Workshop::new(

@@ -69,7 +69,6 @@ impl SourceFile {
     /// # Errors
     /// A diagnostic without a span where the file is missing, unreadable, a folder, larger than
     /// [`MAX_FILE_BYTES`], or not UTF-8 (then with the line of the first bad byte).
-    #[expect(clippy::result_large_err, reason = "read once a command; the size does not matter")]
     pub fn load(path: &Path) -> Result<Arc<Self>, Diagnostic> {
         let fail = |code, message: String, help: &str| {
             Err(Diagnostic::new(Severity::Error, code, message).at_path(path).with_help(help))

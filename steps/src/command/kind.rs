@@ -45,7 +45,7 @@ const PARAMS: &[ParamSpec] = &[
     param(
         "reads",
         ParamType::Strings,
-        "Resources that it looks at, for example `file/etc/app.conf`.",
+        "Resources that it looks at, for example `file/app.conf` (taken from the workplan's folder) or `file//etc/app.conf`.",
     ),
     param(
         "writes",

@@ -135,13 +135,16 @@ impl CommandStep {
     /// What the record says, for a step without a check.
     fn recall(&self, look: &Look) -> Observation {
         match &look.past {
-            Past::Never | Past::Failed => Observation::absent(),
+            Past::Never => not_looked("never tried"),
+            Past::Failed => not_looked("its last attempt failed"),
             Past::Succeeded { record, outputs } => {
                 let mut seen = Observation::done().from_record(record);
                 seen.outputs.clone_from(outputs);
                 seen
             }
-            Past::Interrupted(_) if self.rerun_safe => Observation::absent(),
+            Past::Interrupted(why) if self.rerun_safe => {
+                not_looked(&format!("{why}; it may be run again (`rerun: safe`)"))
+            }
             Past::Interrupted(why) => {
                 Observation::unknown(format!("{why}; it has no check that could tell what it did"))
             }
@@ -163,6 +166,14 @@ impl CommandStep {
     fn deadline(look: &Look) -> Duration {
         look.timeout.unwrap_or(RUN)
     }
+}
+
+/// Nothing could be looked at; `record` says why it counts as not done.
+fn not_looked(record: &str) -> Observation {
+    let mut seen = Observation::absent();
+    seen.not_looked = true;
+    seen.record = Some(record.to_owned());
+    seen
 }
 
 #[async_trait]

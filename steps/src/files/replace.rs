@@ -107,10 +107,22 @@ pub(super) fn remove(real: &Path) -> Result<(), StepError> {
 /// Removes those of the folders that are empty, innermost first. One that is in use stays.
 pub(super) fn remove_empty(folders: &[PathBuf]) {
     for folder in folders.iter().rev() {
-        if fs::remove_dir(folder).is_err() {
-            return;
+        match fs::remove_dir(folder) {
+            Ok(()) => {}
+            // A kill between two of them left the inner one uncreated.
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(_) => return,
         }
     }
+}
+
+/// Whether the innermost of the folders that are there is empty.
+pub(super) fn is_empty_folder(folders: &[PathBuf]) -> bool {
+    folders
+        .iter()
+        .rev()
+        .find_map(|folder| fs::read_dir(folder).ok())
+        .is_some_and(|mut entries| entries.next().is_none())
 }
 
 /// Makes the names in a path's folder durable.

@@ -14,7 +14,7 @@ use workplan_engine::kind::{
 use super::owner;
 use super::place::{self, Place, State};
 use super::replace::{self, Whole};
-use super::undo::{Before, not_started, take_back};
+use super::undo::{Back, Before, not_started, take_back};
 use super::wanted::{Wanted, octal};
 
 /// The largest content that is shown, in bytes.
@@ -192,14 +192,10 @@ impl Step for ContentStep {
     }
 
     async fn prepare(&self, look: &Look) -> Result<Prepared, StepError> {
-        let path = look.path(&self.path);
+        let (place, wanted) = self.both(look).await.map_err(not_started)?;
+        let sensitive = self.sensitive;
         blocking(move || {
-            let place = place::look(&path).map_err(not_started)?;
-            let before = Before {
-                file: place.file.as_ref().map(|f| (f.mode, f.uid, f.gid)),
-                folders: place::missing_folders(&place.real),
-                real: place.real,
-            };
+            let before = Before::capture(&place, sensitive.then_some(wanted.bytes.as_slice()))?;
             let undo = serde_json::to_value(&before).map_err(|e| {
                 StepError::failed(format!("the undo data cannot be written down: {e}"))
             })?;
@@ -252,17 +248,38 @@ impl Step for ContentStep {
         .await
     }
 
+    async fn look_back(&self, look: &Look, prepared: &Prepared) -> Observation {
+        let before = match Before::read(prepared) {
+            Ok(before) => before,
+            Err(e) => return Observation::unknown(e.to_string()),
+        };
+        let (place, wanted) = match self.both(look).await {
+            Ok(both) => both,
+            Err(why) => return Observation::unknown(why),
+        };
+        let facts = self.facts(&place);
+        let temporary = place::temporary(&place.real, &look.identity);
+        let seen = blocking(move || match before.judge(&place, &wanted) {
+            Back::Changed(how) => Seen::Unknown(how),
+            Back::AsLeft => Seen::Done,
+            Back::AsBefore
+                if fs::symlink_metadata(temporary).is_ok()
+                    || replace::is_empty_folder(&before.folders) =>
+            {
+                Seen::Done
+            }
+            Back::AsBefore => Seen::Absent,
+        })
+        .await;
+        Observation::new(seen).with_facts(facts)
+    }
+
     async fn undo(&self, hands: &Hands, prepared: &Prepared) -> Result<(), StepError> {
-        let before: Before = serde_json::from_value(prepared.undo.clone())
-            .map_err(|e| not_started(format!("the undo data cannot be read: {e}")))?;
+        let before = Before::read(prepared)?;
         let (place, wanted) = self.both(hands).await.map_err(not_started)?;
         let temporary = place::temporary(&place.real, &hands.identity);
         let bytes = prepared.bytes.clone();
-        blocking(move || {
-            replace::remove_temporary(&temporary)?;
-            take_back(&place, &wanted, &before, bytes.as_deref(), &temporary)
-        })
-        .await
+        blocking(move || take_back(&place, &wanted, &before, bytes.as_deref(), &temporary)).await
     }
 }
 

@@ -1,11 +1,14 @@
 //! Taking a file back to what it was.
 
+use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 use std::path::{Path, PathBuf};
 
-use workplan_engine::kind::{ErrorCause, StepError};
+use workplan_engine::digest::{Digest, hex};
+use workplan_engine::kind::{ErrorCause, Prepared, StepError};
 
-use super::place::Place;
+use super::place::{Place, State, missing_folders};
 use super::replace::{self, Whole};
 use super::wanted::Wanted;
 
@@ -14,10 +17,122 @@ use super::wanted::Wanted;
 pub(super) struct Before {
     /// The file itself, behind a symbolic link.
     pub(super) real: PathBuf,
-    /// Mode, user and group of the file, where there was one.
-    pub(super) file: Option<(u32, u32, u32)>,
+    /// The file, where there was one.
+    pub(super) file: Option<Old>,
     /// Folders that did not exist, outermost first.
     pub(super) folders: Vec<PathBuf>,
+}
+
+/// A file that was there before.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Old {
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    /// Of its content; keyed with the new content where the file is sensitive.
+    digest: String,
+    keyed: bool,
+}
+
+/// A file as it is now, against what is known of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Back {
+    /// As the step left it, or on the way back from there.
+    AsLeft,
+    /// As it was before.
+    AsBefore,
+    /// Neither; says how.
+    Changed(String),
+}
+
+impl Before {
+    /// What is there now. `key` is the new content of a sensitive file: a bare digest of what a
+    /// password file held would let anybody with the journal try passwords. Whoever knows the new
+    /// content may try; the journal alone does not do.
+    ///
+    /// # Errors
+    /// When no digest can be made.
+    pub(super) fn capture(place: &Place, key: Option<&[u8]>) -> Result<Self, StepError> {
+        let file = match &place.file {
+            None => None,
+            Some(now) => Some(Old {
+                mode: now.mode,
+                uid: now.uid,
+                gid: now.gid,
+                digest: digest(&now.bytes, key)?,
+                keyed: key.is_some(),
+            }),
+        };
+        Ok(Self { file, folders: missing_folders(&place.real), real: place.real.clone() })
+    }
+
+    /// Reads the undo data of [`Before::capture`].
+    ///
+    /// # Errors
+    /// When it is not that.
+    pub(super) fn read(prepared: &Prepared) -> Result<Self, StepError> {
+        serde_json::from_value(prepared.undo.clone())
+            .map_err(|e| not_started(format!("the undo data cannot be read: {e}")))
+    }
+
+    /// Whether the file is as the step left it, as it was before, or neither.
+    pub(super) fn judge(&self, place: &Place, wanted: &Wanted) -> Back {
+        let changed = |how: &str| {
+            Back::Changed(format!(
+                "`{}` was {how} since by somebody else; it is left as it is",
+                place.real.display()
+            ))
+        };
+        if place.real != self.real {
+            return changed("linked to another file");
+        }
+        match (&place.file, &self.file) {
+            (None, None) => Back::AsBefore,
+            (None, Some(_)) => changed("removed"),
+            (Some(now), None) => {
+                let mode = now.mode == wanted.mode(None);
+                let owner = wanted.owner(None).is_none_or(|o| o == (now.uid, now.gid));
+                if now.bytes == wanted.bytes && mode && owner {
+                    Back::AsLeft
+                } else {
+                    changed("changed")
+                }
+            }
+            (Some(now), Some(old)) => {
+                let before = (old.mode, old.uid, old.gid);
+                let is_old = old.is(&now.bytes, wanted);
+                if is_old && (now.mode, now.uid, now.gid) == before {
+                    return Back::AsBefore;
+                }
+                // Owner and permissions are set one after the other, so a kill may leave one of
+                // each; a third value is somebody else's.
+                let as_it_was = State { mode: old.mode, uid: old.uid, gid: old.gid, ..now.clone() };
+                let left = wanted.owner(Some(&as_it_was)).unwrap_or((old.uid, old.gid));
+                let mode = [old.mode, wanted.mode(Some(&as_it_was))].contains(&now.mode);
+                let owner = [(old.uid, old.gid), left].contains(&(now.uid, now.gid));
+                if now.bytes == wanted.bytes && mode && owner {
+                    Back::AsLeft
+                } else {
+                    changed("changed")
+                }
+            }
+        }
+    }
+}
+
+impl Old {
+    fn is(&self, bytes: &[u8], wanted: &Wanted) -> bool {
+        let key = self.keyed.then_some(wanted.bytes.as_slice());
+        digest(bytes, key).is_ok_and(|digest| digest == self.digest)
+    }
+}
+
+fn digest(bytes: &[u8], key: Option<&[u8]>) -> Result<String, StepError> {
+    let Some(key) = key else { return Ok(Digest::of(bytes).as_str().to_owned()) };
+    let mut mac = Hmac::<Sha256>::new_from_slice(key)
+        .map_err(|e| not_started(format!("the old content cannot be digested: {e}")))?;
+    mac.update(bytes);
+    Ok(hex(&mac.finalize().into_bytes()))
 }
 
 /// Restores what was there before, if the file is still as the step left it. What is already
@@ -32,43 +147,30 @@ pub(super) fn take_back(
     bytes: Option<&[u8]>,
     temporary: &Path,
 ) -> Result<(), StepError> {
-    let changed = |how: &str| {
-        StepError::failed(format!(
-            "`{}` was {how} since by somebody else; it is left as it is",
-            place.real.display()
-        ))
-        .with_help("restore it by hand where that is wanted, then answer with `workplan resolve`")
-    };
-    if place.real != before.real {
-        return Err(changed("linked to another file"));
-    }
-    match (&place.file, before.file) {
-        (None, None) => {
-            replace::remove_empty(&before.folders);
-            Ok(())
+    replace::remove_temporary(temporary)?;
+    match before.judge(place, wanted) {
+        Back::Changed(how) => {
+            return Err(StepError::failed(how).with_help(
+                "restore it by hand where that is wanted, then answer with `workplan resolve`",
+            ));
         }
-        (None, Some(_)) => Err(changed("removed")),
-        (Some(now), None) if now.bytes == wanted.bytes => {
-            replace::remove(&place.real)?;
-            replace::remove_empty(&before.folders);
-            Ok(())
-        }
-        (Some(now), Some((mode, uid, gid))) => {
-            let old =
-                bytes.ok_or_else(|| not_started("the old content is not to be had".to_owned()))?;
-            match (now.bytes == wanted.bytes, now.bytes == old) {
-                (true, true) if (now.mode, now.uid, now.gid) == (mode, uid, gid) => Ok(()),
-                (true, true) => replace::set_attributes(&place.real, mode, (uid, gid)),
-                (true, false) => {
-                    let whole = Whole { bytes: old, mode, owner: Some((uid, gid)) };
-                    replace::replace(&place.real, temporary, &whole)
-                }
-                (false, true) => Ok(()),
-                (false, false) => Err(changed("changed")),
+        Back::AsBefore => {}
+        Back::AsLeft => match &before.file {
+            None => replace::remove(&place.real)?,
+            Some(old) if old.is(&wanted.bytes, wanted) => {
+                replace::set_attributes(&place.real, old.mode, (old.uid, old.gid))?;
             }
-        }
-        (Some(_), None) => Err(changed("changed")),
+            Some(old) => {
+                let bytes = bytes
+                    .filter(|b| old.is(b, wanted))
+                    .ok_or_else(|| not_started("the old content is not to be had".to_owned()))?;
+                let whole = Whole { bytes, mode: old.mode, owner: Some((old.uid, old.gid)) };
+                replace::replace(&place.real, temporary, &whole)?;
+            }
+        },
     }
+    replace::remove_empty(&before.folders);
+    Ok(())
 }
 
 /// An error before anything was done.

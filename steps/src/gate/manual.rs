@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use workplan_engine::kind::{
-    Applied, Change, Class, Hands, Kind, Look, Observation, ParamProblem, ParamSpec, ParamType,
-    Past, Prepared, Resources, Step, StepError, UndoPlan, Wait, With,
+    Applied, Change, Class, ErrorCause, Hands, Kind, Look, Observation, ParamProblem, ParamSpec,
+    ParamType, Past, Prepared, Resources, Step, StepError, UndoPlan, Wait, With,
 };
 
 use super::waits_for_a_person;
@@ -77,7 +77,8 @@ impl Work {
 #[async_trait]
 impl Step for Work {
     fn resources(&self) -> Resources {
-        Resources::default()
+        // What a person touches is theirs to know; nobody could write it down here.
+        Resources { claimed: true, ..Resources::default() }
     }
 
     fn waits(&self) -> Option<Wait> {
@@ -85,7 +86,7 @@ impl Step for Work {
     }
 
     fn undo_plan(&self) -> UndoPlan {
-        UndoPlan::NotNeeded
+        UndoPlan::Cannot("a person did it".to_owned())
     }
 
     fn observe_now(&self, look: &Look) -> Option<Observation> {
@@ -109,7 +110,10 @@ impl Step for Work {
         Err(waits_for_a_person(&hands.step))
     }
 
-    async fn undo(&self, _hands: &Hands, _prepared: &Prepared) -> Result<(), StepError> {
-        Ok(())
+    async fn undo(&self, hands: &Hands, _prepared: &Prepared) -> Result<(), StepError> {
+        Err(StepError::new(
+            ErrorCause::NotStarted,
+            format!("`{}` was done by a person; a person takes it back", hands.step),
+        ))
     }
 }

@@ -64,6 +64,7 @@ async fn a_dry_run_asks_only_a_check_that_changes_nothing() {
     look.dry_run = true;
     let seen = step("command", json!({"run": "true", "check": "true"})).observe(&look).await;
     assert_eq!((seen.seen, seen.not_looked, world.launcher.count()), (Seen::Absent, true, 0));
+    assert_eq!(seen.record, None);
     let readonly = json!({"run": "true", "check": "true", "readonly": true});
     let seen = step("command", readonly).observe(&look).await;
     assert_eq!((seen.seen, seen.not_looked, world.launcher.count()), (Seen::Done, false, 1));
@@ -76,8 +77,15 @@ async fn without_a_check_the_record_decides() {
     let world = World::new();
     let plain = json!({"run": "true"});
     let safe = json!({"run": "true", "rerun": "safe"});
-    for past in [Past::Never, Past::Failed] {
-        assert_eq!(seen(&world, plain.clone(), past).await, Seen::Absent);
+    for (past, safe_only, said) in [
+        (Past::Never, false, "never tried"),
+        (Past::Failed, false, "its last attempt failed"),
+        (interrupted(), true, "the engine was killed; it may be run again (`rerun: safe`)"),
+    ] {
+        let given = if safe_only { safe.clone() } else { plain.clone() };
+        let seen = step("command", given).observe(&world.look(past)).await;
+        assert_eq!((seen.seen, seen.not_looked), (Seen::Absent, true));
+        assert_eq!(seen.record.as_deref(), Some(said));
     }
     assert_eq!(seen(&world, safe.clone(), interrupted()).await, Seen::Absent);
     let why = "the engine was killed; it has no check that could tell what it did";

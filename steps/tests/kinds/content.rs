@@ -204,6 +204,59 @@ async fn undo_leaves_what_somebody_else_did_since() {
 }
 
 #[tokio::test]
+async fn permissions_that_somebody_else_changed_are_seen_looking_back() {
+    let world = World::new();
+    world.write("a", "old");
+    set_mode(&world, "a", 0o640);
+    let hands = world.hands(Past::Never);
+    let step = step("file.content", json!({"path": "a", "content": "new", "mode": "0600"}));
+    let prepared = step.prepare(&hands).await.unwrap();
+    step.apply(&hands).await.unwrap();
+    assert_eq!(step.look_back(&hands, &prepared).await.seen, Seen::Done);
+    set_mode(&world, "a", 0o666);
+    let seen = step.look_back(&hands, &prepared).await.seen;
+    assert!(matches!(&seen, Seen::Unknown(why) if why.contains("somebody else")), "{seen:?}");
+    assert!(step.undo(&hands, &prepared).await.is_err());
+    assert_eq!((world.read("a").unwrap().as_str(), mode(&world, "a")), ("new", 0o666));
+    // Half of the way back: the old permissions already, the new content still.
+    set_mode(&world, "a", 0o640);
+    assert_eq!(step.look_back(&hands, &prepared).await.seen, Seen::Done);
+    step.undo(&hands, &prepared).await.unwrap();
+    assert_eq!((world.read("a").unwrap().as_str(), mode(&world, "a")), ("old", 0o640));
+}
+
+#[tokio::test]
+async fn what_an_attempt_left_behind_is_there_to_be_taken_back() {
+    let world = World::new();
+    let hands = world.hands(Past::Never);
+    let given = json!({"path": "x/y/a", "content": "1", "parents": true});
+    let step = step("file.content", given);
+    let prepared = step.prepare(&hands).await.unwrap();
+    assert_eq!(step.look_back(&hands, &prepared).await.seen, Seen::Absent);
+    fs::create_dir(world.path("x")).unwrap();
+    assert_eq!(step.look_back(&hands, &prepared).await.seen, Seen::Done);
+    step.undo(&hands, &prepared).await.unwrap();
+    assert!(!world.path("x").exists());
+    assert_eq!(step.look_back(&hands, &prepared).await.seen, Seen::Absent);
+}
+
+#[tokio::test]
+async fn the_old_content_of_a_sensitive_file_is_in_no_undo_data() {
+    let world = World::new().with_secret("env:TOKEN", "hunter22");
+    world.write("a", "hunter21");
+    let step = step("file.content", json!({"path": "a", "content_secret": "env:TOKEN"}));
+    let hands = world.hands(Past::Never);
+    let prepared = step.prepare(&hands).await.unwrap();
+    let told = prepared.undo.to_string();
+    assert!(!told.contains("hunter") && !told.contains(Digest::of(b"hunter21").as_str()));
+    step.apply(&hands).await.unwrap();
+    assert_eq!(step.look_back(&hands, &prepared).await.seen, Seen::Done);
+    step.undo(&hands, &prepared).await.unwrap();
+    assert_eq!(world.read("a").as_deref(), Some("hunter21"));
+    assert_eq!(step.look_back(&hands, &prepared).await.seen, Seen::Absent);
+}
+
+#[tokio::test]
 async fn undo_restores_bytes_that_are_no_text_and_permissions() {
     let world = World::new();
     let old = [0xff, 0x00, 0xfe, b'\r', b'\n'];

@@ -1,0 +1,80 @@
+# workplan: build, test, demonstrate. `make help` lists what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+MAKEFLAGS += --no-print-directory
+
+# Programs that `rustup` and `cargo install` have put where a fresh login shell does not look.
+export PATH := $(HOME)/.cargo/bin:/usr/local/go/bin:$(PATH)
+
+CARGO ?= cargo
+MUSL := x86_64-unknown-linux-musl
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+BINARY := $(TARGET_DIR)/debug/workplan
+RELEASE := $(TARGET_DIR)/$(MUSL)/release/workplan
+
+# Incremental artifacts help who edits and only cost who builds once.
+ifdef CI
+export CARGO_INCREMENTAL := 0
+endif
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+.PHONY: setup
+setup: ## installs what is missing (apt, rustup, cargo-deny), with sudo only where it must
+	@tools/setup.sh build demo lint
+
+.PHONY: build
+build: ## the debug binary
+	@tools/setup.sh build
+	$(CARGO) build --locked --workspace
+
+.PHONY: lint
+lint: ## formatting, clippy, documentation, dependencies, shell scripts; any warning fails
+	@tools/setup.sh build lint
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	$(CARGO) deny --locked check --hide-inclusion-graph bans licenses sources
+	tools/lint-shell.sh
+	tools/check-dependencies.sh
+
+.PHONY: check
+check: ## the fast loop: formatting, clippy, tests
+	@tools/setup.sh build
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) test --locked --workspace
+
+.PHONY: test
+test: ## everything, from a fresh machine: set-up, lint, the demo's test, all Rust tests
+	@tools/setup.sh build lint demo
+	$(MAKE) lint
+	$(MAKE) test-demo
+	$(CARGO) test --locked --workspace
+
+.PHONY: test-demo
+test-demo: ## the demo's world as a test: dry-runs, kills, failures and rollbacks at every step
+	@tools/setup.sh build demo
+	$(CARGO) build --locked --package workplan
+	WORKPLAN_BIN="$(abspath $(BINARY))" tests/demo/test.sh
+
+.PHONY: release
+release: ## one static binary, for any Linux of this architecture
+	@tools/setup.sh build release
+	$(CARGO) build --locked --release --target $(MUSL) --package workplan
+	tools/check-static.sh "$(RELEASE)"
+
+.PHONY: demo
+demo: ## a real PostgreSQL database moves; the engine is killed, resumes, proves, rolls back
+	@tools/setup.sh build demo
+	if [ -z "$${WORKPLAN_BIN:-}" ]; then $(CARGO) build --locked --quiet --package workplan; fi
+	WORKPLAN_BIN="$${WORKPLAN_BIN:-$(abspath $(BINARY))}" tools/demo.sh
+
+.PHONY: clean-demo
+clean-demo: ## ends what the demo left running and removes its folder
+	@tools/demo/world.sh down

@@ -1,0 +1,6 @@
+//! The real binary on real files, processes and journals.
+
+mod edits;
+mod ground;
+mod kills;
+mod state;

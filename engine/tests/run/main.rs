@@ -1,0 +1,4 @@
+//! Tests of the decision machine in a simulated world: no input or output, no clock, no sleep.
+
+mod every_prefix;
+mod sim;

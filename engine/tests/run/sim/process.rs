@@ -1,0 +1,493 @@
+//! A process that commits what the machine decides and performs what it asks for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use workplan_engine::kind::{ErrorCause, Past, StepError};
+use workplan_engine::plan::{Plan, StepIx};
+use workplan_engine::process::ProcessId;
+use workplan_engine::run::{
+    Action, Ending, Event, Input, Machine, Options, Person, Purpose, RunStarted, RunState,
+    StepState, Timer,
+};
+
+use super::build::Build;
+use super::oracle::Oracle;
+use super::world::{Flavour, Repair, Spec, Val, World};
+
+/// How an attempt is to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Fails(Val),
+    TimesOut(Val),
+    NotStarted,
+    /// It reports success without having done anything.
+    Lies,
+}
+
+/// What a cut leaves of an action that was under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaves {
+    Nothing,
+    Half,
+    All,
+}
+
+/// A point at which a process may die: the journal's length, the world, what was under way.
+#[derive(Debug, Clone)]
+pub struct Cut {
+    pub events: usize,
+    pub world: World,
+    pub in_flight: Vec<Action>,
+}
+
+/// A run in a simulated world, over any number of processes.
+#[derive(Debug, Clone)]
+pub struct Run {
+    pub plan: Arc<Plan>,
+    pub specs: Arc<Vec<Spec>>,
+    pub world: World,
+    pub journal: Vec<Event>,
+    pub oracle: Oracle,
+    pub jobs: usize,
+    /// How attempts go, by step and attempt; well where nothing is said.
+    pub outcomes: HashMap<(StepIx, u32), Outcome>,
+    /// How many undos of a step fail before one goes well.
+    pub bad_undos: HashMap<StepIx, u32>,
+    pub past: HashMap<StepIx, Past>,
+    /// Others changed the world: an effect that is there already is then nobody's fault.
+    pub disturbed: bool,
+    /// Points of death of all processes so far, where they are wanted.
+    pub cuts: Option<Vec<Cut>>,
+    pub applied: Vec<u32>,
+}
+
+pub fn owner() -> ProcessId {
+    ProcessId {
+        pid: 1,
+        started_ticks: 1,
+        boot_id: "boot".to_owned(),
+        host: "host".to_owned(),
+        pid_namespace: 1,
+    }
+}
+
+fn somebody() -> Person {
+    Person { who: "ops".to_owned(), reason: "looked at it".to_owned(), signature: None }
+}
+
+impl Run {
+    pub fn new(build: &Build, jobs: usize) -> Self {
+        let started = RunStarted {
+            run: "r1".to_owned(),
+            plan: build.plan.clone(),
+            owner: owner(),
+            version: "0".to_owned(),
+            saved_plan: None,
+            asked: None,
+            forced: Vec::new(),
+            single: false,
+            updated: None,
+            workplan_status: None,
+            sources: serde_json::Value::Null,
+            statuses: Default::default(),
+            preconditions: Vec::new(),
+        };
+        let plan = build.plan();
+        Self {
+            oracle: Oracle::new(&plan),
+            applied: vec![0; plan.steps.len()],
+            plan,
+            specs: Arc::new(build.specs.clone()),
+            world: build.world(),
+            journal: vec![Event::RunStarted(Box::new(started))],
+            jobs,
+            outcomes: HashMap::new(),
+            bad_undos: HashMap::new(),
+            past: HashMap::new(),
+            disturbed: false,
+            cuts: None,
+        }
+    }
+
+    pub fn commit(&mut self, event: Event) {
+        self.oracle.event(&self.plan, &self.specs, &event);
+        self.journal.push(event);
+    }
+
+    pub fn fold(&self) -> RunState {
+        RunState::fold(self.journal.iter().map(|e| (0, e))).expect("a journal begins with a start")
+    }
+
+    /// Another process goes on.
+    pub fn resume(&mut self) {
+        self.commit(Event::RunResumed {
+            owner: owner(),
+            plan: None,
+            revisions: Vec::new(),
+            forced: Vec::new(),
+        });
+    }
+
+    /// Another process goes back.
+    pub fn roll_back(&mut self) {
+        self.commit(Event::RollbackStarted { owner: owner(), to: None, accept_loss: false });
+    }
+
+    pub fn process(&mut self) -> Process<'_> {
+        let options = Options {
+            jobs: self.jobs,
+            grace_ms: 1000,
+            past: self.past.clone(),
+            ..Options::default()
+        };
+        let machine = Machine::new(self.fold(), options);
+        Process {
+            machine,
+            run: self,
+            queue: Vec::new(),
+            timers: Vec::new(),
+            ended: None,
+            killed: false,
+        }
+    }
+
+    /// A person answers all that waits, truthfully; whether there was anything.
+    pub fn answer(&mut self) -> bool {
+        let state = self.fold();
+        let mut any = false;
+        for (ix, rec) in state.steps.iter().enumerate() {
+            let step = self.plan.steps[ix].id.clone();
+            let spec = self.specs[ix].clone();
+            let event = match (rec.state, &rec.wait) {
+                (StepState::Waiting, Some((gate, _))) if spec.flavour != Flavour::Manual => {
+                    Event::GateApproved { gate: gate.clone(), person: somebody() }
+                }
+                (StepState::Waiting, _) => {
+                    Event::StepResolved { step, done: true, person: somebody() }
+                }
+                (StepState::Unknown, _) => {
+                    if self.world.vars[spec.var] == Val::Half {
+                        self.world.set(spec.var, spec.unwanted());
+                    }
+                    let done = self.world.is_done(&spec);
+                    Event::StepResolved { step, done, person: somebody() }
+                }
+                _ => continue,
+            };
+            any = true;
+            self.commit(event);
+        }
+        any
+    }
+
+    /// Goes on until it ends with something else than waiting, answering in between.
+    pub fn settle(&mut self) -> Ending {
+        for _ in 0..20 {
+            let ending = self.process().finish();
+            if ending == Ending::Failed && !self.plan.brackets.is_empty() {
+                // It was released or held; a person looks at it and goes on.
+                self.resume();
+                continue;
+            }
+            if ending != Ending::Waiting {
+                return ending;
+            }
+            if !self.answer() {
+                self.oracle.violations.push("it waits for nothing that has a name".to_owned());
+                return ending;
+            }
+            self.resume();
+        }
+        self.oracle.violations.push("it waits for ever".to_owned());
+        Ending::Waiting
+    }
+
+    /// The run as the next process finds it after a death at `cut`, where what was under way left
+    /// what `leaves` says.
+    pub fn died(&self, cut: &Cut, leaves: &[Leaves]) -> Self {
+        let mut next = self.clone();
+        next.cuts = None;
+        next.world = cut.world.clone();
+        next.journal.truncate(cut.events);
+        next.oracle = Oracle::new(&self.plan);
+        let journal = std::mem::take(&mut next.journal);
+        for event in journal {
+            if let Event::StepDone { step, .. } = &event {
+                next.oracle.verified(self.plan.step(step).expect("the step exists"));
+            }
+            next.commit(event);
+        }
+        next.oracle.violations.clear();
+        for (action, leaves) in cut.acting().zip(leaves) {
+            next.leave(action, *leaves);
+        }
+        next
+    }
+
+    /// An action is cut short.
+    pub fn leave(&mut self, action: &Action, leaves: Leaves) {
+        let (step, all) = match action {
+            Action::Apply { step, .. } => (*step, self.specs[*step].wants()),
+            Action::Undo { step } => (*step, self.specs[*step].unwanted()),
+            Action::Repair { step, .. } => {
+                let spec = &self.specs[*step];
+                match spec.repair {
+                    Repair::ToAbsent => (*step, spec.unwanted()),
+                    Repair::ToDone => (*step, spec.wants()),
+                    Repair::Impossible => return,
+                }
+            }
+            _ => return,
+        };
+        if !self.specs[step].acts() {
+            return;
+        }
+        match leaves {
+            Leaves::Nothing => {}
+            Leaves::Half => self.world.set(self.specs[step].var, Val::Half),
+            Leaves::All => self.world.set(self.specs[step].var, all),
+        }
+    }
+
+    /// All that was said and done, for a message.
+    pub fn story(&self) -> String {
+        let mut out = String::new();
+        for event in &self.journal {
+            match event {
+                Event::RunStarted(_) => out.push_str("run.started\n"),
+                event => {
+                    let text = serde_json::to_string(event).unwrap_or_default();
+                    out.push_str(&text.chars().take(200).collect::<String>());
+                    out.push('\n');
+                }
+            }
+        }
+        format!("{out}{:?}", self.world.vars)
+    }
+}
+
+impl Cut {
+    /// What may have changed the world when the process died.
+    pub fn acting(&self) -> impl Iterator<Item = &Action> {
+        self.in_flight.iter().filter(|a| {
+            matches!(a, Action::Apply { .. } | Action::Undo { .. } | Action::Repair { .. })
+        })
+    }
+}
+
+/// One process.
+pub struct Process<'r> {
+    pub run: &'r mut Run,
+    pub machine: Machine,
+    /// What was asked for and not yet performed.
+    pub queue: Vec<Action>,
+    pub timers: Vec<Timer>,
+    pub ended: Option<Ending>,
+    killed: bool,
+}
+
+impl Process<'_> {
+    pub fn input(&mut self, input: Input) {
+        let decision = self.machine.decide(0, input);
+        for event in decision.events {
+            self.run.commit(event);
+        }
+        for action in decision.actions {
+            match action {
+                Action::Finish(ending) => {
+                    if self.ended.replace(ending).is_some() {
+                        self.run.oracle.violations.push("it ended twice".to_owned());
+                    }
+                }
+                Action::Wake { timer, .. } => self.timers.push(timer),
+                Action::Stop { kill, steps: _ } => self.killed |= kill,
+                action => self.queue.push(action),
+            }
+        }
+        let busy = self.queue.iter().filter(|a| matches!(a, Action::Apply { .. })).count();
+        if busy > self.run.jobs {
+            self.run.oracle.violations.push(format!("{busy} attempts at once"));
+        }
+        if self.ended.is_some() && !self.queue.is_empty() {
+            self.run.oracle.violations.push("it ended with work under way".to_owned());
+        }
+        let cut = Cut {
+            events: self.run.journal.len(),
+            world: self.run.world.clone(),
+            in_flight: self.queue.clone(),
+        };
+        if let Some(cuts) = &mut self.run.cuts {
+            cuts.push(cut);
+        }
+    }
+
+    /// Performs one action and tells the machine.
+    pub fn perform(&mut self, at: usize) {
+        let action = self.queue.remove(at);
+        let input = self.outcome(action);
+        self.input(input);
+    }
+
+    /// Ends an action that was told to stop, leaving something.
+    pub fn stop(&mut self, at: usize, leaves: Leaves) {
+        let action = self.queue.remove(at);
+        self.run.leave(&action, leaves);
+        let error = Box::new(StepError::new(ErrorCause::Cancelled, "was told to stop"));
+        let input = match action {
+            Action::Apply { step, .. } => Input::Applied { step, result: Err(error) },
+            Action::Repair { step, then, .. } => Input::Repaired { step, then, result: Err(error) },
+            Action::Undo { step } => Input::Undone { step, result: Err(error) },
+            other => self.outcome(other),
+        };
+        self.input(input);
+    }
+
+    fn outcome(&mut self, action: Action) -> Input {
+        let run = &mut *self.run;
+        let spec = |step: StepIx| run.specs[step].clone();
+        match action {
+            Action::Look { step, purpose } => {
+                let past = self.machine.past(step, &purpose);
+                let sight = run.world.look(&spec(step), &past, &purpose);
+                if matches!(purpose, Purpose::Verify(_)) && sight.observation.is_done() {
+                    run.oracle.verified(step);
+                }
+                Input::Looked { step, purpose, sight: Box::new(sight) }
+            }
+            Action::Prepare { step } => {
+                Input::Prepared { step, result: Ok((Default::default(), None)) }
+            }
+            Action::Apply { step, attempt } => {
+                let spec = spec(step);
+                Input::Applied { step, result: self.apply(step, attempt, &spec) }
+            }
+            Action::Repair { step, then, .. } => {
+                let spec = spec(step);
+                let result = match spec.repair {
+                    Repair::Impossible => Err(Box::new(StepError::failed("it has no repair"))),
+                    Repair::ToAbsent => {
+                        run.world.set(spec.var, spec.unwanted());
+                        Ok(())
+                    }
+                    Repair::ToDone => {
+                        run.world.set(spec.var, spec.wants());
+                        Ok(())
+                    }
+                };
+                Input::Repaired { step, then, result }
+            }
+            Action::Undo { step } => {
+                let spec = spec(step);
+                if let Some(bad) = run.bad_undos.get_mut(&step).filter(|n| **n > 0) {
+                    *bad -= 1;
+                    let error = StepError::failed("the undo does not want to");
+                    return Input::Undone { step, result: Err(Box::new(error)) };
+                }
+                let result = run.world.undo(&spec);
+                if result.is_err() && spec.flavour == Flavour::State && !run.disturbed {
+                    run.oracle
+                        .violations
+                        .push(format!("`{}` was taken back twice", run.plan.steps[step].id));
+                }
+                Input::Undone { step, result }
+            }
+            Action::Wake { .. } | Action::Stop { .. } | Action::Finish(_) => {
+                unreachable!("never queued")
+            }
+        }
+    }
+
+    fn apply(
+        &mut self,
+        step: StepIx,
+        attempt: u32,
+        spec: &Spec,
+    ) -> Result<Box<workplan_engine::kind::Applied>, Box<StepError>> {
+        let run = &mut *self.run;
+        run.applied[step] += 1;
+        let name = run.plan.steps[step].id.clone();
+        if !spec.acts() {
+            if matches!(spec.flavour, Flavour::Gate | Flavour::Manual) {
+                run.oracle.violations.push(format!("`{name}` is a person's and was applied"));
+            }
+        } else if spec.flavour != (Flavour::Command { rerun_safe: true }) && !run.disturbed {
+            let there = run.world.vars[spec.var];
+            if there == spec.wants() || there == Val::Half && spec.flavour == Flavour::State {
+                run.oracle.violations.push(format!("`{name}` was applied over {there:?}"));
+            }
+        }
+        let error = match run.outcomes.get(&(step, attempt)) {
+            None => None,
+            Some(Outcome::Lies) => return Ok(Box::new(run.world.applied(spec))),
+            Some(Outcome::NotStarted) => {
+                Some((Val::Absent, StepError::new(ErrorCause::NotStarted, "no such shell")))
+            }
+            Some(Outcome::Fails(leaves)) => Some((*leaves, StepError::failed("it says no"))),
+            Some(Outcome::TimesOut(leaves)) => {
+                Some((*leaves, StepError::new(ErrorCause::TimedOut, "it took too long")))
+            }
+        };
+        if let Some((leaves, error)) = error {
+            if spec.acts() {
+                match leaves {
+                    Val::Absent => {}
+                    Val::Half => run.world.set(spec.var, Val::Half),
+                    Val::Done => run.world.set(spec.var, spec.wants()),
+                }
+            }
+            return Err(Box::new(error));
+        }
+        if spec.acts() {
+            run.world.set(spec.var, spec.wants());
+        }
+        Ok(Box::new(run.world.applied(spec)))
+    }
+
+    /// Lets the first timer ring that a process without work waits for.
+    pub fn ring(&mut self) -> bool {
+        let Some(at) = self.timers.iter().position(|t| matches!(t, Timer::Retry(_))) else {
+            return false;
+        };
+        let timer = self.timers.remove(at);
+        self.input(Input::Woke(timer));
+        true
+    }
+
+    /// Whether a kill was asked for.
+    pub fn is_killed(&self) -> bool {
+        self.killed
+    }
+
+    /// Begins, and performs everything in order until the end.
+    pub fn finish(mut self) -> Ending {
+        self.input(Input::Begin);
+        loop {
+            if let Some(ending) = self.ended {
+                self.check_end();
+                return ending;
+            }
+            if !self.queue.is_empty() {
+                self.perform(0);
+            } else if !self.ring() {
+                self.run.oracle.violations.push("it is stuck: no work and no end".to_owned());
+                return Ending::Failed;
+            }
+        }
+    }
+
+    /// What must be true at the end of a process.
+    pub fn check_end(&mut self) {
+        let silent = self.run.oracle.silently_open(&self.run.plan);
+        if !silent.is_empty() {
+            let ended = self.run.oracle.ended().cloned();
+            self.run.oracle.violations.push(format!("{silent:?} left open silently: {ended:?}"));
+        }
+        let folded = self.run.fold();
+        if folded.steps != self.machine.state.steps
+            || folded.brackets != self.machine.state.brackets
+        {
+            self.run.oracle.violations.push("the fold is not what the machine knows".to_owned());
+        }
+    }
+}
