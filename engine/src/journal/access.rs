@@ -5,7 +5,7 @@
 //!
 //! | beside the journal | how it is read |
 //! |---|---|
-//! | no `-wal`, or an empty one | everything is in the file: `immutable=1` |
+//! | no `-wal`, or one without a frame | everything is in the file: `immutable=1` |
 //! | `-wal` and `-shm` | `readonly_shm=1`: live with the writer, or rebuilt in memory |
 //! | `-wal` without `-shm` | not at all: the newest events would be missed |
 //!
@@ -17,15 +17,19 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::process::{Held, hold};
 use super::{JournalError, schema, wal};
 
-/// How often an opening or a reading is repeated while a writer starts or ends.
+/// How often a reading is repeated while a writer starts or ends.
 pub(super) const ATTEMPTS: usize = 50;
+/// How long an opening is tried again while a writer starts or ends.
+const OPEN_WAIT: Duration = Duration::from_secs(3);
+/// How long SQLite itself waits for a lock of a reader's; what is left of [`OPEN_WAIT`] is ours.
+const READER_WAIT: Duration = Duration::from_millis(200);
 /// Pause between them.
 pub(super) const PAUSE: Duration = Duration::from_millis(2);
 
@@ -71,13 +75,15 @@ impl Stamp {
     fn of(path: &Path) -> Result<Self, JournalError> {
         let m = fs::metadata(path).map_err(|source| JournalError::io(path, source))?;
         let file = (m.dev(), m.ino(), m.len(), m.mtime(), m.mtime_nsec());
-        Ok(Self { file, has_log: length(&beside(path, "-wal"))? > 0 })
+        // A kill right after the log was begun leaves its header alone. SQLite would wait for a
+        // writer to finish it.
+        Ok(Self { file, has_log: length(&beside(path, "-wal"))? > wal::HEADER as u64 })
     }
 }
 
 /// Opens for reading only; creates nothing.
 pub(super) fn read_only(path: &Path) -> Result<Source, JournalError> {
-    let mut attempt = 1;
+    let until = Instant::now() + OPEN_WAIT;
     loop {
         match try_read_only(path) {
             // A writer that is just starting or ending shows each of these for a moment.
@@ -86,10 +92,7 @@ pub(super) fn read_only(path: &Path) -> Result<Source, JournalError> {
                 | JournalError::Sqlite { .. }
                 | JournalError::Busy { .. }
                 | JournalError::ReadOnly { .. },
-            ) if attempt < ATTEMPTS => {
-                attempt += 1;
-                std::thread::sleep(PAUSE);
-            }
+            ) if Instant::now() < until => std::thread::sleep(PAUSE),
             done => return done,
         }
     }
@@ -111,6 +114,9 @@ fn try_read_only(path: &Path) -> Result<Source, JournalError> {
         }
         let how = if frozen { "mode=ro&immutable=1" } else { "mode=ro&readonly_shm=1" };
         let conn = open(path, how)?;
+        if schema::is_fresh(&conn, path)? {
+            return Err(JournalError::NotFound { run: "in this state folder".into() });
+        }
         let verified = schema::verify(&conn, path);
         if frozen && stamp != Stamp::of(path)? {
             return Err(JournalError::Busy { path: path.to_path_buf() });
@@ -137,6 +143,7 @@ fn open(path: &Path, parameters: &str) -> Result<Connection, JournalError> {
     let conn = Connection::open_with_flags(uri(path, parameters), flags)
         .map_err(|source| JournalError::sqlite(path, source))?;
     configure(&conn, path)?;
+    conn.busy_timeout(READER_WAIT).map_err(|source| JournalError::sqlite(path, source))?;
     Ok(conn)
 }
 

@@ -55,7 +55,14 @@ impl Journal {
     /// # Errors
     /// As [`Journal::open`].
     pub fn open_if_exists(dir: &StateDir) -> Result<Option<Self>, JournalError> {
-        if dir.has_journal()? { Self::open(dir, Mode::ReadOnly).map(Some) } else { Ok(None) }
+        if !dir.has_journal()? {
+            return Ok(None);
+        }
+        match Self::open(dir, Mode::ReadOnly) {
+            // The kill of its first writer left a file, but no journal in it.
+            Err(JournalError::NotFound { .. }) => Ok(None),
+            opened => opened.map(Some),
+        }
     }
 }
 

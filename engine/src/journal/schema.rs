@@ -95,12 +95,18 @@ pub(super) fn migrate(conn: &mut Connection, path: &Path) -> Result<(), JournalE
 pub(super) fn refuse_foreign(conn: &Connection, path: &Path) -> Result<(), JournalError> {
     let wrong = |source| JournalError::sqlite(path, source);
     let id: i32 = conn.pragma_query_value(None, "application_id", |r| r.get(0)).map_err(wrong)?;
-    // A kill between the file's creation and its first migration leaves neither mark nor table.
-    let fresh = id == 0 && version(conn, path)? == 0 && schema_of(conn).map_err(wrong)?.is_empty();
-    if id != APPLICATION_ID && !fresh {
+    if id != APPLICATION_ID && !is_fresh(conn, path)? {
         return Err(JournalError::corrupt(path, "it is not a journal of workplan"));
     }
     version(conn, path).map(drop)
+}
+
+/// Whether nothing was ever put in: a kill between the file's creation and its first migration
+/// leaves neither mark nor table.
+pub(super) fn is_fresh(conn: &Connection, path: &Path) -> Result<bool, JournalError> {
+    let wrong = |source| JournalError::sqlite(path, source);
+    let id: i32 = conn.pragma_query_value(None, "application_id", |r| r.get(0)).map_err(wrong)?;
+    Ok(id == 0 && version(conn, path)? == 0 && schema_of(conn).map_err(wrong)?.is_empty())
 }
 
 /// Refuses newer formats, foreign files and tables that are not the ones that the migrations

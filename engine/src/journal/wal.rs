@@ -14,7 +14,8 @@ use std::path::Path;
 
 use super::JournalError;
 
-const HEADER: usize = 32;
+/// A log of this length, in bytes, holds nothing.
+pub(super) const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 /// How often a log that looks damaged is read again, since a live writer may have changed it
 /// under the first reading.
