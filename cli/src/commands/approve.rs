@@ -24,7 +24,11 @@ pub(crate) fn gate(app: &App, args: &Gate, approved: bool) -> Result<Exit, Failu
         (None, Some(signers)) if approved => {
             return Err(Failure::new(
                 exit::WAITING,
-                format!("gate `{}` opens only by a signature that `{}` allows", args.gate, signers.display()),
+                format!(
+                    "gate `{}` opens only by a signature that `{}` allows",
+                    args.gate,
+                    signers.display()
+                ),
             )
             .with_help(format!(
                 "`workplan approve {} {} --reason … --sign ~/.ssh/id_ed25519`",

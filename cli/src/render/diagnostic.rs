@@ -195,7 +195,8 @@ error[unknown-kind]: there is no kind `comand`
     #[test]
     fn a_line_that_may_hold_a_secret_is_not_shown() {
         let file = SourceFile::new("a.md", "password: hunter2\n");
-        let text = render(&Diagnostic::error(SECRET[0], &file, Span::new(10, 17), "named, not written"));
+        let text =
+            render(&Diagnostic::error(SECRET[0], &file, Span::new(10, 17), "named, not written"));
         assert!(text.contains("a.md:1:11") && !text.contains("hunter2"), "{text}");
     }
 

@@ -1,5 +1,7 @@
 //! The binary from outside: stdout, stderr, exit code and files, nothing else.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod answers;
 mod bad_input;
 mod check;

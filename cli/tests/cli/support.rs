@@ -179,6 +179,9 @@ pub(crate) fn filters() -> insta::Settings {
         (r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[WHEN]"),
         (r"\b[0-9a-f]{64}\b", "[SHA256]"),
         (r"\b(\d+ ms|\d+\.\d s|\d+ min \d+ s)\b", "[TIME]"),
+        // Columns are as wide as the longest time in them.
+        (r"\[TIME\] +", "[TIME]  "),
+        (r"took +", "took  "),
         (r"process \d+", "process [PID]"),
         (r#""pid": \d+"#, r#""pid": [PID]"#),
         (r#""host": "[^"]*""#, r#""host": "[HOST]""#),
