@@ -15,9 +15,10 @@ use super::{go, select};
 pub(crate) fn abandon(app: &App, args: &Abandon) -> Result<Exit, Failure> {
     let here = select::here(app)?;
     let view = here.named(&args.run)?;
+    let dir = here.close();
     say_down(app, &view);
     let event = Event::RunAbandoned { person: go::person(app, &args.reason) };
-    session::answer(&here.dir, view.id(), &event)?;
+    session::answer(&dir, view.id(), &event)?;
     app.printer.say(&format!("run {} is given up; what it did stays as it is", view.id()));
     let done: Vec<&str> = view
         .state

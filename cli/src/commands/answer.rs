@@ -15,6 +15,7 @@ use super::{go, select};
 pub(crate) fn resolve(app: &App, args: &Resolve) -> Result<Exit, Failure> {
     let here = select::here(app)?;
     let view = here.named(&args.run)?;
+    let dir = here.close();
     let ix = step_named(&view, &args.step)?;
     let step = view.state.plan.steps[ix].id.clone();
     let event = Event::StepResolved {
@@ -22,7 +23,7 @@ pub(crate) fn resolve(app: &App, args: &Resolve) -> Result<Exit, Failure> {
         done: args.done,
         person: go::person(app, &args.reason),
     };
-    session::answer(&here.dir, view.id(), &event)?;
+    session::answer(&dir, view.id(), &event)?;
     let word = if args.done { "done" } else { "not done" };
     app.printer.say(&format!("{step} of run {}: {word}; journaled", view.id()));
     go_on(app, &view);

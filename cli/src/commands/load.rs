@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use workplan_engine::document::Document;
 use workplan_engine::journal::StateDir;
 use workplan_engine::plan::Plan;
 use workplan_engine::session::{self, Loaded, SourceOptions, World};
@@ -31,11 +30,6 @@ impl Ready {
     /// The plan; [`ready`] has made sure that there is one.
     pub(crate) fn plan(&self) -> Result<&Plan, Failure> {
         self.loaded.plan.as_ref().ok_or_else(no_plan)
-    }
-
-    /// The document; as [`Ready::plan`].
-    pub(crate) fn document(&self) -> Result<&Document, Failure> {
-        self.loaded.document.as_ref().ok_or_else(no_plan)
     }
 }
 

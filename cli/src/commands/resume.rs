@@ -37,8 +37,7 @@ pub(crate) fn resume(app: &App, args: &Resume) -> Result<Exit, Failure> {
     }
     let options = ResumeOptions { jobs: args.go.jobs, grace: args.go.grace };
     let run = view.id().to_owned();
-    let dir = here.dir.clone();
-    drop(here);
+    let dir = here.close();
     let (exit, _) = go::drive(app, &dir, args.go.events.is_some(), async |live, control| {
         session::resume(&world, &dir, &run, loaded.as_ref(), options, live, control).await
     })?;

@@ -72,8 +72,7 @@ pub(crate) fn rollback(app: &App, args: &Rollback) -> Result<Exit, Failure> {
         grace: args.go.grace,
     };
     let run = view.id().to_owned();
-    let dir = here.dir.clone();
-    drop(here);
+    let dir = here.close();
     let (exit, _) = go::drive(app, &dir, args.go.events.is_some(), async |live, control| {
         session::rollback(&world, &dir, &run, loaded.as_ref(), options, live, control).await
     })?;

@@ -30,6 +30,12 @@ pub(crate) fn here(app: &App) -> Result<Here, Failure> {
 }
 
 impl Here {
+    /// Closes the journal, before it is opened for writing: after a kill its log has to be folded
+    /// in, which SQLite refuses while this very process reads.
+    pub(crate) fn close(self) -> StateDir {
+        self.dir
+    }
+
     /// The named run, or the newest.
     pub(crate) fn newest(&self, run: Option<&str>) -> Result<RunView, Failure> {
         if let Some(prefix) = run {

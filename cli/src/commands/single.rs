@@ -182,7 +182,8 @@ fn step_text(args: &Do, kind: &dyn Kind) -> Result<String, Failure> {
         }
     }
     let quoted = |text: &str| Value::from(text).to_string();
-    let mut out = String::from("tasks:\n  T01:\n    steps:\n");
+    let workplan = quoted(&format!("do:{}", args.kind));
+    let mut out = format!("workplan: {workplan}\ntasks:\n  T01:\n    steps:\n");
     let _ = writeln!(out, "      - id: {STEP}\n        uses: {}", quoted(kind.name()));
     if with.is_empty() && plain.is_empty() {
         return Ok(out);

@@ -20,8 +20,6 @@ pub(crate) struct Drawing {
 /// A task.
 #[derive(Debug)]
 pub(crate) struct TaskBox {
-    /// The short id; empty for steps outside of tasks.
-    pub(crate) id: String,
     /// `T02 — title`, and its status; empty for steps outside of tasks.
     pub(crate) label: String,
     /// Its steps.
@@ -63,7 +61,6 @@ impl Drawing {
                 .tasks
                 .iter()
                 .map(|t| TaskBox {
-                    id: t.id.clone(),
                     label: if t.id.is_empty() {
                         String::new()
                     } else {

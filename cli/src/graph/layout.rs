@@ -24,15 +24,6 @@ pub(super) struct Rect {
     pub(super) h: usize,
 }
 
-impl Rect {
-    pub(super) fn overlaps(&self, other: &Self) -> bool {
-        self.x < other.x + other.w
-            && other.x < self.x + self.w
-            && self.y < other.y + other.h
-            && other.y < self.y + self.h
-    }
-}
-
 /// Where everything goes.
 #[derive(Debug, Default)]
 pub(super) struct Layout {

@@ -6,6 +6,9 @@ use workplan_engine::text::{Diagnostic, Severity, SourceFile, Span};
 
 use crate::term::sanitize;
 
+/// Findings about text that may be a secret: its line is not shown.
+const SECRET: &[&str] = &["bad-secret-reference"];
+
 /// Draws findings.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Renderer {
@@ -26,6 +29,12 @@ impl Renderer {
         let message = sanitize(&diagnostic.message);
         let mut group = Group::with_title(level.primary_title(message).id(diagnostic.code));
         match (&diagnostic.file, diagnostic.span) {
+            (Some(file), Some(span)) if SECRET.contains(&diagnostic.code) => {
+                let place = file.line_column(span.start);
+                let path = file.path.display().to_string();
+                let origin = Origin::path(path).line(place.line).char_column(place.column);
+                group = group.element(origin);
+            }
             (Some(file), Some(span)) => group = group.elements(snippets(diagnostic, file, span)),
             _ => {
                 if let Some(path) = diagnostic.shown_path() {
@@ -181,6 +190,14 @@ error[unknown-kind]: there is no kind `comand`
         let file = SourceFile::new("a.md", "x \u{1b}[2J \u{202e} y\n");
         let text = render(&Diagnostic::error("c", &file, Span::new(0, 1), "odd \u{1b}[31m text"));
         assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{text:?}");
+    }
+
+    #[test]
+    fn a_line_that_may_hold_a_secret_is_not_shown() {
+        let file = SourceFile::new("a.md", "password: hunter2\n");
+        let text =
+            render(&Diagnostic::error(SECRET[0], &file, Span::new(10, 17), "named, not written"));
+        assert!(text.contains("a.md:1:11") && !text.contains("hunter2"), "{text}");
     }
 
     #[test]

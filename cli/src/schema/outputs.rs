@@ -57,7 +57,7 @@ fn plan() -> Value {
             "schema": {"const": "workplan/plan/v1"},
             "workplan": {
                 "type": "object",
-                "properties": {"id": {"type": "string"}, "path": {"type": "string"}, "sha256": {"type": "string"}},
+                "properties": {"id": {"type": "string"}, "title": {"type": "string"}, "path": {"type": "string"}, "sha256": {"type": "string"}},
                 "required": ["id", "path", "sha256"],
             },
             "target": {},

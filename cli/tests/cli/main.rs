@@ -1,0 +1,18 @@
+//! The binary from outside: stdout, stderr, exit code and files, nothing else.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod answers;
+mod bad_input;
+mod check;
+mod graph;
+mod json;
+mod plan;
+mod report;
+mod run;
+mod signals;
+mod single;
+mod state;
+mod support;
+mod terminal;
+mod usage;

@@ -1,0 +1,49 @@
+//! Where the state is, and how it is found.
+
+use crate::support::{Bench, TWO};
+
+#[test]
+fn beside_the_workplan_and_found_from_below() {
+    let bench = Bench::new();
+    bench.write("a/plan.md", TWO);
+    bench.write("a/b/c/x", "");
+    bench.expect(0, &["run", "a/plan.md", "--yes"]);
+    assert_eq!(bench.read("a/.workplan/.gitignore"), "*\n");
+    let from_below =
+        bench.command(&["runs"]).current_dir(bench.dir().join("a/b/c")).output().unwrap();
+    assert!(String::from_utf8(from_below.stdout).unwrap().contains("succeeded"));
+    let from_above = bench.expect(0, &["runs"]);
+    assert_eq!(from_above.stdout, "no run\n");
+}
+
+#[test]
+fn in_the_git_directory_of_the_repository() {
+    let bench = Bench::new();
+    bench.write(".git/HEAD", "ref: refs/heads/main\n");
+    bench.write("deep/plan.md", TWO);
+    bench.expect(0, &["run", "deep/plan.md", "--yes"]);
+    assert!(bench.has(".git/workplan/journal.db") && !bench.has("deep/.workplan"));
+    assert!(bench.expect(0, &["runs"]).stdout.contains("succeeded"));
+}
+
+#[test]
+fn by_option_and_by_variable() {
+    let bench = Bench::with(TWO);
+    bench.expect(0, &["run", "plan.md", "--yes", "--state", "s"]);
+    assert!(bench.has("s/journal.db") && !bench.has(".workplan"));
+    assert!(bench.expect(0, &["--state", "s", "runs"]).stdout.contains("succeeded"));
+    let by_variable = bench.command(&["runs"]).env("WORKPLAN_STATE", "s").output().unwrap();
+    assert!(String::from_utf8(by_variable.stdout).unwrap().contains("succeeded"));
+}
+
+#[test]
+fn a_damaged_journal_is_said_and_not_touched() {
+    let bench = Bench::with(TWO);
+    bench.write(".workplan/journal.db", "this is no database, and long enough to be looked at");
+    for args in [&["status"][..], &["runs"], &["run", "plan.md", "--yes"], &["resume"]] {
+        let ran = bench.expect(1, args);
+        assert!(ran.stderr.starts_with("error: failed to "), "{args:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("help: "), "{args:?}: {}", ran.stderr);
+    }
+    assert!(!bench.has("one"));
+}
