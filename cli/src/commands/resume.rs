@@ -106,9 +106,8 @@ pub(crate) fn say_down(app: &App, view: &RunView) {
 }
 
 fn say_where(app: &App, view: &RunView) {
-    let what = if view.word() == "rolling_back" { "goes on taking back" } else { "goes on with" };
     app.printer.say(&format!(
-        "{what} run {} of {} ({}): {}",
+        "run {} of {} ({}): {}",
         view.id(),
         app.printer.clean_err(&view.state.plan.workplan.id),
         view.word().replace('_', " "),
