@@ -83,9 +83,9 @@ show 0 workplan plan "$FILE" --target demo
 same "both servers and all files, before and after the dry-run" "$before" "$(world)"
 
 say "A wrong password: said before anything is touched"
-prompt "NEW_PGPASSWORD=wrong workplan run $FILE --target demo --yes"
+prompt "NEW_PGPASSWORD=wrong workplan run $FILE --target demo --yes --quiet"
 code=0
-NEW_PGPASSWORD=wrong workplan run "$FILE" --target demo --yes </dev/null || code=$?
+NEW_PGPASSWORD=wrong workplan run "$FILE" --target demo --yes --quiet </dev/null || code=$?
 printf '%s(exit %d)%s\n' "$dim" "$code" "$plain"
 [ "$code" -ne 0 ] || die "a wrong password was taken"
 same "both servers and all files, after the refusal" "$(digest_of old)" "$(head -n "$(digest_of old | wc -l)" <<<"$before")"
@@ -95,9 +95,10 @@ prompt "workplan run $FILE --target demo --yes"
 workplan run "$FILE" --target demo --yes </dev/null &
 engine=$!
 wait_until 60 "the restore to copy rows" restoring
-kill -9 "$engine"
 prompt "kill -9 $engine"
-wait "$engine" 2>/dev/null || true
+kill -9 "$engine"
+# The shell would tell the death of its child; everybody has just read it.
+{ wait "$engine" || true; } 2>/dev/null
 engine=
 
 say "The app is down. The journal knows it"
@@ -116,11 +117,11 @@ prompt "git diff --stat; git diff -U0 | grep '^[+-]'"
 git diff --stat
 git diff -U0 | grep '^[+-]' || true
 
+run=$(workplan runs --json | grep -oE '"id": ?"[^"]+"' | head -n 1 | cut -d'"' -f4)
 say "Once more: nothing to do, and why"
 show 0 workplan run "$FILE" --target demo --yes
 
 say "And all the way back. The app has written to the new server since: that has to be said"
-run=$(workplan runs --json | grep -oE '"id": ?"[^"]+"' | head -n 1 | cut -d'"' -f4)
 show 8 workplan rollback "$run" --yes
 show 0 workplan rollback "$run" --yes --accept-loss
 same "both servers and app.conf, as before the move" \

@@ -52,7 +52,7 @@ impl Graph {
             }
         }
         if order.len() < self.graph.node_count() {
-            return Err(self.cycle());
+            return Err(self.cycles().into_iter().next().unwrap_or_default());
         }
         Ok(order)
     }
@@ -69,13 +69,18 @@ impl Graph {
         self.graph.neighbors(NodeIndex::new(step)).map(NodeIndex::index)
     }
 
-    /// A shortest cycle of one strongly connected component.
-    fn cycle(&self) -> Vec<StepIx> {
+    /// A cycle of each knot of steps that need each other, see [`Graph::order`].
+    pub(super) fn cycles(&self) -> Vec<Vec<StepIx>> {
         // Tarjan's would do in one walk instead of two, but recurses as deep as the plan is long.
-        let component = kosaraju_scc(&self.graph)
+        kosaraju_scc(&self.graph)
             .into_iter()
-            .find(|c| c.len() > 1 || c.first().is_some_and(|n| self.graph.contains_edge(*n, *n)));
-        let Some(component) = component else { return Vec::new() };
+            .filter(|c| c.len() > 1 || c.first().is_some_and(|n| self.graph.contains_edge(*n, *n)))
+            .map(|component| self.cycle(&component))
+            .collect()
+    }
+
+    /// A shortest cycle through the first node of a strongly connected component.
+    fn cycle(&self, component: &[NodeIndex]) -> Vec<StepIx> {
         let inside: HashSet<NodeIndex> = component.iter().copied().collect();
         let start = component.iter().copied().min().unwrap_or_default();
         // Breadth first along "needs" until the start comes up again.

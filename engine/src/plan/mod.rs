@@ -1,6 +1,7 @@
 //! From a document, a plan file and a target to typed steps in a dependency graph.
 
 mod bind;
+mod coerce;
 mod graph;
 mod input;
 mod model;
@@ -9,6 +10,7 @@ mod params;
 mod raw;
 mod reader;
 mod reference;
+mod resolve;
 mod shell;
 mod single;
 mod target;
@@ -20,8 +22,8 @@ pub use model::{
     Bracket, OnFailure, Plan, PlanClause, PlanPrecondition, PlanStep, PlanTask, Retry, StepIx,
     TargetRef, TaskIx, WorkplanRef,
 };
-pub use params::resolve;
 pub use raw::{PLAN_KEYS, STEP_KEYS};
 pub use reference::{Reference, Template};
+pub use resolve::resolve;
 pub use single::single;
 pub use target::{TARGET_KEYS, Target};

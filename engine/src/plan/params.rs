@@ -1,15 +1,16 @@
-//! Parameters: from what is written to typed values, and references to their values.
+//! Parameters: from what is written to typed values.
 
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::InputSpec;
+use super::coerce::{called, coerce};
 use super::raw::RawParam;
 use super::reference::{Piece, Reference, Template};
-use super::target::{Target, scalar};
-use crate::duration;
-use crate::kind::{Kind, OutputType, ParamSpec, ParamType, SecretRef, With};
+use super::resolve::escape;
+use super::target::Target;
+use crate::kind::{Kind, ParamSpec, ParamType, With};
 use crate::text::{Diagnostic, Diagnostics, SourceFile, Span, did_you_mean};
 use crate::yaml::{self, Node};
 
@@ -166,6 +167,7 @@ impl ParamReader<'_> {
                     _ => ParamType::String,
                 };
                 let mut out = Map::new();
+                let mut complete = true;
                 for entry in &map.entries {
                     let value = match &entry.value.value {
                         yaml::Value::Scalar(s) => {
@@ -173,9 +175,10 @@ impl ParamReader<'_> {
                         }
                         _ => self.wrong(&entry.value, inner),
                     };
-                    out.insert(entry.key.clone(), value?);
+                    complete &= value.is_some();
+                    out.extend(value.map(|value| (entry.key.clone(), value)));
                 }
-                Some(Value::Object(out))
+                complete.then_some(Value::Object(out))
             }
             _ => self.wrong(node, ty),
         }
@@ -379,219 +382,5 @@ impl ParamReader<'_> {
             Some(at) => Span::new(node.span.start + at, node.span.start + at + piece.len()),
             None => node.span,
         }
-    }
-}
-
-/// Gives a value a type. `Err(None)` for a value of another type, with a reason for a bad secret.
-fn coerce(value: Value, plain: bool, ty: ParamType) -> Result<Value, Option<&'static str>> {
-    let text = match &value {
-        Value::String(s) => Some(s.clone()),
-        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
-        _ => None,
-    };
-    match (ty, text) {
-        (ParamType::String | ParamType::Script, Some(text)) => Ok(Value::from(text)),
-        (ParamType::Bool, Some(text)) => match scalar(&text, plain || !value.is_string()) {
-            Value::Bool(b) => Ok(Value::Bool(b)),
-            _ => Err(None),
-        },
-        (ParamType::Int, Some(text)) => match scalar(&text, plain || !value.is_string()) {
-            number @ Value::Number(_) => Ok(number),
-            _ => Err(None),
-        },
-        (ParamType::Duration, Some(text)) if duration::parse(&text).is_some() => {
-            Ok(Value::from(text))
-        }
-        (ParamType::Mode, Some(text)) => match u32::from_str_radix(&text, 8) {
-            Ok(mode) if mode <= 0o7777 && (3..=5).contains(&text.len()) => Ok(Value::from(text)),
-            _ => Err(None),
-        },
-        (ParamType::OneOf(words), Some(text)) if words.contains(&text.as_str()) => {
-            Ok(Value::from(text))
-        }
-        (ParamType::Secret, Some(text)) => {
-            SecretRef::parse(&text).map(|_| Value::from(text)).map_err(Some)
-        }
-        (ParamType::Strings, Some(text)) => Ok(Value::Array(vec![Value::from(text)])),
-        (ParamType::Strings, None) => match value {
-            Value::Array(items) => items
-                .into_iter()
-                .map(|v| coerce(v, false, ParamType::String))
-                .collect::<Result<_, _>>()
-                .map(Value::Array),
-            _ => Err(None),
-        },
-        (ParamType::Map | ParamType::Secrets, None) => match value {
-            Value::Object(map) => {
-                let inner =
-                    if ty == ParamType::Map { ParamType::String } else { ParamType::Secret };
-                map.into_iter()
-                    .map(|(k, v)| Ok((k, coerce(v, false, inner)?)))
-                    .collect::<Result<Map<_, _>, _>>()
-                    .map(Value::Object)
-            }
-            _ => Err(None),
-        },
-        // Names of outputs never come out of a reference.
-        (ParamType::Outputs, None) => Ok(value),
-        _ => Err(None),
-    }
-}
-
-/// What to call a value in a message.
-fn called(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a mapping",
-    }
-}
-
-/// Whether an output of this type may stand where `ty` is wanted, as the whole value.
-pub(super) fn accepts(ty: ParamType, output: OutputType) -> bool {
-    match ty {
-        ParamType::String | ParamType::Strings => true,
-        ParamType::Int => output == OutputType::Int,
-        ParamType::Bool => output == OutputType::Bool,
-        // An output is a single value, and it is kept in the journal: no secret, no mapping.
-        ParamType::Secret
-        | ParamType::Secrets
-        | ParamType::Script
-        | ParamType::Outputs
-        | ParamType::Map => false,
-        ParamType::Duration | ParamType::Mode | ParamType::OneOf(_) => output == OutputType::String,
-    }
-}
-
-/// Whether any parameter still refers to an output.
-pub(super) fn has_open(value: &Value) -> bool {
-    match value {
-        Value::String(s) => {
-            s.contains("${{") && Template::parse(s).is_ok_and(|t| t.has_references())
-        }
-        Value::Array(items) => items.iter().any(has_open),
-        Value::Object(map) => map.values().any(has_open),
-        _ => false,
-    }
-}
-
-/// Parameters as they could be in a run: a reference that is open stands for itself where text is
-/// wanted, and for some value of the type elsewhere. Good for asking what a step touches.
-pub(super) fn sample(with: &With, specs: &[ParamSpec]) -> With {
-    let mut out = Map::new();
-    for (key, value) in &with.0 {
-        let ty = specs.iter().find(|s| s.name == key).map_or(ParamType::String, |s| s.ty);
-        let value = match ty {
-            ParamType::Script => script(value),
-            _ if !has_open(value) => unescape(value),
-            ParamType::Bool => Value::Bool(false),
-            ParamType::Int => Value::from(1),
-            ParamType::Duration => Value::from("1s"),
-            ParamType::Mode => Value::from("0600"),
-            ParamType::OneOf(words) => Value::from(words.first().copied().unwrap_or_default()),
-            _ => value.clone(),
-        };
-        out.insert(key.clone(), value);
-    }
-    With(out)
-}
-
-/// Puts the outputs of other steps into parameters, just before they are needed. `output` gives
-/// the value of an output by step name (`T02.dump`) and output name.
-///
-/// # Errors
-/// A sentence that names the reference without a value, or the parameter that got a wrong type.
-pub fn resolve(
-    with: &With,
-    specs: &[ParamSpec],
-    output: &dyn Fn(&str, &str) -> Option<Value>,
-) -> Result<With, String> {
-    let mut out = Map::new();
-    for (key, value) in &with.0 {
-        let is_script = specs.iter().any(|s| s.name == key && s.ty == ParamType::Script);
-        if is_script || !has_open(value) {
-            out.insert(key.clone(), if is_script { script(value) } else { unescape(value) });
-            continue;
-        }
-        let resolved = fill(value, output)?;
-        let resolved = match specs.iter().find(|s| s.name == key) {
-            Some(spec) => coerce(resolved, false, spec.ty).map_err(|_| {
-                format!("`{key}` is {}, but its reference gave something else", spec.ty.expected())
-            })?,
-            None => resolved,
-        };
-        out.insert(key.clone(), resolved);
-    }
-    Ok(With(out))
-}
-
-/// A script as it runs. Only where all of it reads as ours is `$${{` an escape: in a text that
-/// holds `${{` for another tool, `$$` is the shell's.
-fn script(value: &Value) -> Value {
-    match value {
-        Value::String(text) if Template::parse(text).is_ok() => unescape(value),
-        other => other.clone(),
-    }
-}
-
-/// Escapes what [`unescape`] will take for a reference.
-fn escape(value: Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(text.replace("${{", "$${{")),
-        Value::Array(items) => Value::Array(items.into_iter().map(escape).collect()),
-        Value::Object(map) => Value::Object(map.into_iter().map(|(k, v)| (k, escape(v))).collect()),
-        other => other,
-    }
-}
-
-/// A literal `${{` was kept escaped until here.
-fn unescape(value: &Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(text.replace("$${{", "${{")),
-        Value::Array(items) => Value::Array(items.iter().map(unescape).collect()),
-        Value::Object(map) => {
-            Value::Object(map.iter().map(|(k, v)| (k.clone(), unescape(v))).collect())
-        }
-        other => other.clone(),
-    }
-}
-
-fn fill(value: &Value, output: &dyn Fn(&str, &str) -> Option<Value>) -> Result<Value, String> {
-    match value {
-        Value::String(text) => {
-            let template = Template::parse(text).map_err(|bad| bad.message)?;
-            let get = |reference: &Reference| match reference {
-                Reference::Output(step, name) => {
-                    output(step, name).ok_or_else(|| format!("`{reference}` has no value"))
-                }
-                other => Err(format!("`{other}` has no value")),
-            };
-            if let Some(reference) = template.whole() {
-                return get(reference);
-            }
-            let mut out = String::new();
-            for piece in &template.pieces {
-                match piece {
-                    Piece::Text(t) => out.push_str(t),
-                    Piece::Reference(reference, _) => match get(reference)? {
-                        Value::String(s) => out.push_str(&s),
-                        other => out.push_str(&other.to_string()),
-                    },
-                }
-            }
-            Ok(Value::String(out))
-        }
-        Value::Array(items) => {
-            items.iter().map(|v| fill(v, output)).collect::<Result<_, _>>().map(Value::Array)
-        }
-        Value::Object(map) => map
-            .iter()
-            .map(|(k, v)| Ok((k.clone(), fill(v, output)?)))
-            .collect::<Result<Map<_, _>, String>>()
-            .map(Value::Object),
-        other => Ok(other.clone()),
     }
 }

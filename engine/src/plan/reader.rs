@@ -99,13 +99,6 @@ pub(super) fn read_steps(
     found: &mut Diagnostics,
 ) -> Vec<RawStep> {
     let mut r = Reader { file, found };
-    // `steps: [...]` inside a `steps` block is what people paste from a plan file.
-    if let Some(map) = node.as_map()
-        && let Some(inner) = map.get("steps")
-    {
-        r.known_keys(map, &["steps"], "a `steps` block");
-        return r.steps(inner);
-    }
     r.steps(node)
 }
 

@@ -53,7 +53,7 @@ pub fn single(
         ));
     }
     if !found.has_errors()
-        && let Ok(resolved) = params::resolve(&read.with, kind.params(), &|_, _| None)
+        && let Ok(resolved) = super::resolve(&read.with, kind.params(), &|_, _| None)
         && let Err(problems) = kind.build(&resolved)
     {
         for problem in problems {

@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 
 use super::decide::{Machine, Mode};
 use super::state::StepState;
+use super::undo::UndoQueue;
 use super::{Ending, Event, Purpose, Timer};
-use crate::plan::{OnFailure, StepIx};
+use crate::plan::{Bracket, OnFailure, StepIx};
 
 impl Machine {
     /// A step that opens a bracket was begun, or found so.
@@ -105,6 +106,7 @@ impl Machine {
                     let name = plan.brackets[bracket].name.clone();
                     self.emit(Event::BracketReleasing { bracket: name, why: stop.reason });
                     self.undo_tried.clear();
+                    self.undo_queue = None;
                     self.mode = Mode::Release(bracket);
                     return;
                 }
@@ -129,9 +131,10 @@ impl Machine {
         if spec.on_failure == OnFailure::Hold {
             return Some("it is to be held".to_owned());
         }
-        let mut inner = self.held.iter().map(|b| &self.state.plan.brackets[*b]);
-        let inner = inner.find(|b| spec.inside.contains(&b.open))?;
-        Some(format!("`{}` inside of it stays open", inner.name))
+        // What is inside of a bracket that is held stays as it is, and so does what is around it.
+        let nested = |b: &&Bracket| spec.inside.contains(&b.open) || b.inside.contains(&spec.open);
+        let other = self.held.iter().map(|b| &self.state.plan.brackets[*b]).find(nested)?;
+        Some(format!("`{}` stays open", other.name))
     }
 
     fn hold(&mut self, bracket: usize, why: &str) {
@@ -143,7 +146,8 @@ impl Machine {
         self.emit(Event::BracketHeld { bracket: name, why });
     }
 
-    /// What is inside a bracket goes back in reverse, then its opening; `close` never runs.
+    /// What is inside a bracket goes back in reverse, with all that relies on it, then its opening;
+    /// `close` never runs.
     pub(super) fn release(&mut self, bracket: usize) {
         if self.in_flight > 0 {
             return;
@@ -155,7 +159,10 @@ impl Machine {
             self.hold(bracket, &why);
             return self.leave();
         }
-        if let Some(step) = self.next_to_release(bracket) {
+        let queue = self.undo_queue.take();
+        let mut queue = queue.unwrap_or_else(|| UndoQueue::release(self, bracket));
+        if let Some(step) = queue.next(self) {
+            self.undo_queue = Some(queue);
             self.undo_tried.insert(step);
             return self.look(step, Purpose::UndoBefore);
         }
@@ -171,29 +178,6 @@ impl Machine {
         self.emit(Event::BracketReleased { bracket: spec.name.clone() });
         self.notes.push(format!("`{}` was released", spec.name));
         self.leave();
-    }
-
-    /// Interrupted and failed steps come first: whatever they did, they did last. Then what was
-    /// done, in reverse, and the opening at the end, also when its own attempt failed.
-    fn next_to_release(&self, bracket: usize) -> Option<StepIx> {
-        let spec = &self.state.plan.brackets[bracket];
-        let open_to_undo =
-            |ix: &StepIx| !self.undo_tried.contains(ix) && self.state.steps[*ix].kept.is_none();
-        let state = |ix: StepIx| self.state.steps[ix].state;
-        let inside = || spec.inside.iter().copied().filter(open_to_undo);
-        inside()
-            .filter(|ix| self.is_interrupted(*ix) || state(*ix) == StepState::Undoing)
-            .max()
-            .or_else(|| {
-                inside()
-                    .filter(|ix| self.stands(*ix))
-                    .max_by_key(|ix| self.state.steps[*ix].done_order)
-            })
-            .or_else(|| {
-                Some(spec.open)
-                    .filter(open_to_undo)
-                    .filter(|open| is_begun(state(*open)) || self.is_interrupted(*open))
-            })
     }
 }
 

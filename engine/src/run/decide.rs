@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::order::Order;
 use super::resolve::{Knowledge, Mark, Resolver};
-use super::state::{Direction, INTERRUPTED, RunState, StepState, UNDO_INTERRUPTED, rejected};
+use super::state::{Direction, RunState, StepState};
 use super::undo::UndoQueue;
 use super::{Action, Decision, Ending, Event, Evidence, Input, Purpose, Sight, Timer};
-use crate::kind::{Applied, ErrorCause, Observation, Past, Seen, StepError, Wait};
+use crate::kind::{Observation, Past, Seen, StepError, Wait};
 use crate::plan::{Plan, StepIx};
 
 /// A part of a plan.
@@ -74,10 +74,12 @@ pub struct Machine {
     resolver: Option<Resolver>,
     /// What was found due, for a preview.
     pub marks: Vec<Mark>,
-    holds_left: HashMap<StepIx, usize>,
-    waiting_retry: BTreeSet<StepIx>,
+    pub(super) holds_left: HashMap<StepIx, usize>,
+    /// Half done steps whose undo data is captured before they are repaired.
+    pub(super) to_repair: HashMap<StepIx, String>,
+    pub(super) waiting_retry: BTreeSet<StepIx>,
     /// The number of the first attempt of this process, by step.
-    first_attempt: HashMap<StepIx, u32>,
+    pub(super) first_attempt: HashMap<StepIx, u32>,
     /// Why no new step starts any more.
     pub(super) stop: Option<Stop>,
     killed: bool,
@@ -115,7 +117,11 @@ impl Knowledge for Known<'_> {
         self.0.outputs_known(step)
     }
     fn edited(&self, step: StepIx) -> bool {
-        self.0.options.edited.contains(&step)
+        // What a release took back was wanted; that what comes after it is still so, because it has
+        // no undo, does not change that.
+        let rec = &self.0.state.steps[step];
+        let taken_back = rec.forgotten && rec.done_order > 0;
+        self.0.options.edited.contains(&step) || taken_back
     }
     fn bracket_open(&self, bracket: usize) -> bool {
         self.0.state.brackets[bracket].open_since_ms.is_some()
@@ -139,6 +145,7 @@ impl Machine {
             resolver: None,
             marks: Vec::new(),
             holds_left: HashMap::new(),
+            to_repair: HashMap::new(),
             waiting_retry: BTreeSet::new(),
             first_attempt: HashMap::new(),
             stop: None,
@@ -174,87 +181,7 @@ impl Machine {
         self.mode == Mode::Ended
     }
 
-    /// What is on record of a step, for a look with this purpose.
-    #[must_use]
-    pub fn past(&self, step: StepIx, purpose: &Purpose) -> Past {
-        let rec = &self.state.steps[step];
-        let going_back = matches!(purpose, Purpose::UndoBefore | Purpose::UndoRepaired);
-        let interrupted = |why: &str| {
-            Past::Interrupted(rec.interruption.clone().unwrap_or_else(|| why.to_owned()))
-        };
-        if *purpose == Purpose::UndoAfter {
-            return Past::Never;
-        }
-        match rec.state {
-            StepState::UndoFailed if rec.interruption.is_some() => interrupted(INTERRUPTED),
-            // An undo that failed may be tried again, but what it left is not known.
-            StepState::UndoFailed if !going_back => Past::Interrupted("its undo failed".to_owned()),
-            StepState::Done | StepState::Adopted | StepState::UndoFailed => Past::Succeeded {
-                record: format!("run {}", self.state.run),
-                outputs: rec.evidence.as_ref().map(|e| e.outputs.clone()).unwrap_or_default(),
-            },
-            StepState::Running | StepState::Unknown => interrupted(INTERRUPTED),
-            StepState::Undoing => interrupted(UNDO_INTERRUPTED),
-            StepState::Failed if rec.attempts > 0 => Past::Failed,
-            _ if rec.forgotten => Past::Never,
-            _ if rec.error.is_some() && rec.attempts > 0 => Past::Failed,
-            _ => self.options.past.get(&step).cloned().unwrap_or(Past::Never),
-        }
-    }
-
-    /// The value of an output, where it is known.
-    #[must_use]
-    pub fn output(&self, step: StepIx, name: &str) -> Option<serde_json::Value> {
-        let rec = &self.state.steps[step];
-        if rec.forgotten {
-            return None;
-        }
-        if let Some(value) = rec.evidence.as_ref().and_then(|e| e.outputs.get(name)) {
-            return Some(value.clone());
-        }
-        match self.options.past.get(&step) {
-            Some(Past::Succeeded { outputs, .. }) => outputs.get(name).cloned(),
-            _ => None,
-        }
-    }
-
-    /// Whether all outputs that a step's parameters refer to are known.
-    fn outputs_known(&self, step: StepIx) -> bool {
-        let mut known = true;
-        let planned = &self.state.plan.steps[step];
-        for value in planned.with.0.values() {
-            known &= self.value_known(planned.task, value);
-        }
-        known
-    }
-
-    fn value_known(&self, task: usize, value: &serde_json::Value) -> bool {
-        use crate::plan::{Reference, Template};
-        match value {
-            serde_json::Value::String(text) if text.contains("${{") => {
-                Template::parse(text).ok().is_none_or(|t| {
-                    t.references().all(|(r, _)| match r {
-                        Reference::Output(step, name) => {
-                            self.find(task, step).is_some_and(|ix| self.output(ix, name).is_some())
-                        }
-                        _ => true,
-                    })
-                })
-            }
-            serde_json::Value::Array(items) => items.iter().all(|v| self.value_known(task, v)),
-            serde_json::Value::Object(map) => map.values().all(|v| self.value_known(task, v)),
-            _ => true,
-        }
-    }
-
-    /// The step that a reference in a step of `task` names.
-    #[must_use]
-    pub fn find(&self, task: usize, name: &str) -> Option<StepIx> {
-        let own = &self.state.plan.tasks[task].id;
-        self.state.step(&format!("{own}.{name}")).or_else(|| self.state.step(name))
-    }
-
-    fn is_forced(&self, step: StepIx) -> bool {
+    pub(super) fn is_forced(&self, step: StepIx) -> bool {
         self.state.steps[step].forced
     }
 
@@ -360,10 +287,11 @@ impl Machine {
         match purpose {
             Purpose::Resolve => {
                 let seen = sight.observation.clone();
+                let asks = matches!(sight.wait, Some(Wait::Gate { .. }));
                 self.sights.insert(step, sight);
                 if let Some(mut resolver) = self.resolver.take() {
                     let plan = self.plan();
-                    resolver.looked(&plan, &Known(self), step, seen);
+                    resolver.looked(&plan, &Known(self), step, seen, asks);
                     self.resolver = Some(resolver);
                 }
             }
@@ -394,6 +322,10 @@ impl Machine {
 
     fn triaged(&mut self, step: StepIx, seen: Observation, repaired: bool) {
         let name = self.name(step);
+        if !matches!(self.state.steps[step].state, StepState::Running | StepState::Unknown) {
+            // A person answered while it was looked at.
+            return;
+        }
         match seen.seen.clone() {
             Seen::Done => {
                 self.emit(Event::StepAdopted {
@@ -508,6 +440,10 @@ impl Machine {
         if !finished {
             return;
         }
+        if std::mem::take(&mut self.again) {
+            self.resolve();
+            return self.after_resolve();
+        }
         let Some(resolver) = self.resolver.take() else { return };
         let plan = self.plan();
         self.marks = resolver.finish(&plan);
@@ -600,321 +536,9 @@ impl Machine {
         self.mode = Mode::Ended;
     }
 
-    fn start(&mut self, step: StepIx) {
-        let plan = self.plan();
-        if let Some(bracket) = plan.brackets.iter().find(|b| b.open == step)
-            && let Some(message) = &bracket.gate
-            && self.state.steps[step].attempts == 0
-        {
-            let wait = Wait::Gate { message: message.clone(), signers: None };
-            if !self.gate(step, &bracket.name, wait) {
-                return;
-            }
-        }
-        let holds = &plan.steps[step].holds;
-        if holds.is_empty() {
-            return self.look_before(step);
-        }
-        self.holds_left.insert(step, holds.len());
-        for held in holds {
-            self.look(*held, Purpose::Hold(step));
-        }
-    }
-
-    /// Whether a gate is open; where it is not, the step waits or fails.
-    fn gate(&mut self, step: StepIx, gate: &str, wait: Wait) -> bool {
-        let name = self.name(step);
-        match self.state.gates.get(gate) {
-            Some((true, _)) => true,
-            Some((false, person)) => {
-                let what = rejected(gate, person);
-                self.fail(step, 0, StepError::new(ErrorCause::NotStarted, what));
-                false
-            }
-            None => {
-                self.emit(Event::StepWaiting { step: name, gate: gate.to_owned(), wait });
-                false
-            }
-        }
-    }
-
-    fn held(&mut self, held: StepIx, holder: StepIx, seen: &Observation) {
-        let broken = match &seen.seen {
-            Seen::Done => None,
-            Seen::Absent => Some("it is not so any more".to_owned()),
-            Seen::Half(what) => Some(what.clone()),
-            Seen::Unknown(why) => Some(why.clone()),
-        };
-        let Some(left) = self.holds_left.get_mut(&holder) else { return };
-        *left -= 1;
-        let left = *left;
-        if let Some(why) = broken {
-            self.holds_left.remove(&holder);
-            let what = format!(
-                "`{}` relies on `{}`, which no longer holds: {why}",
-                self.name(holder),
-                self.name(held)
-            );
-            let error = StepError::new(ErrorCause::NotStarted, what)
-                .with_help("nothing was started; see what changed it, then resume or roll back");
-            return self.fail(holder, 0, error);
-        }
-        if left == 0 {
-            self.holds_left.remove(&holder);
-            if self.stop.is_some() {
-                return;
-            }
-            self.look_before(holder);
-        }
-    }
-
-    fn look_before(&mut self, step: StepIx) {
-        self.look(step, Purpose::Before);
-    }
-
-    fn seen_before(&mut self, step: StepIx, sight: Sight, repaired: bool) {
-        if self.stop.is_some() {
-            return;
-        }
-        let name = self.name(step);
-        let forced = self.is_forced(step) || self.state.plan.steps[step].always;
-        if let Some(wait) = sight.wait {
-            return self.wait_for_person(step, wait, &sight.observation);
-        }
-        let seen = sight.observation;
-        match seen.seen.clone() {
-            Seen::Done if !forced => {
-                self.found_so(step, seen);
-                self.finish_step(step);
-                self.closed(step);
-                self.opened(step);
-            }
-            Seen::Half(what) if !repaired => {
-                self.opened(step);
-                self.emit(Event::RepairIntent { step: name, what: what.clone() });
-                self.act(step, Action::Repair { step, what, then: Purpose::BeforeRepaired });
-            }
-            Seen::Half(what) => {
-                self.unknown(step, format!("still half done after a repair: {what}"), seen, None);
-            }
-            Seen::Unknown(why) if !forced => self.unknown(step, why, seen, None),
-            Seen::Done | Seen::Unknown(_) | Seen::Absent => {
-                if sight.prepares && self.state.steps[step].prepared.is_none() {
-                    self.act(step, Action::Prepare { step });
-                } else {
-                    self.intend(step);
-                }
-            }
-        }
-    }
-
-    fn wait_for_person(&mut self, step: StepIx, wait: Wait, seen: &Observation) {
-        let name = self.name(step);
-        match &wait {
-            Wait::Manual { .. } if seen.is_done() => {
-                self.found_so(step, seen.clone());
-                self.finish_step(step);
-            }
-            Wait::Manual { .. } => {
-                self.emit(Event::StepWaiting { step: name.clone(), gate: name, wait });
-            }
-            Wait::Gate { .. } => {
-                if self.gate(step, &name, wait)
-                    && let Some((_, person)) = self.state.gates.get(&name).cloned()
-                {
-                    let attempt = self.state.steps[step].attempts.max(1);
-                    let evidence = Box::new(Evidence::person(person));
-                    self.emit(Event::StepDone { step: name, attempt, evidence });
-                    self.finish_step(step);
-                }
-            }
-        }
-    }
-
-    fn prepared(
-        &mut self,
-        step: StepIx,
-        result: Result<(crate::kind::Prepared, Option<crate::digest::Digest>), Box<StepError>>,
-    ) {
-        if self.stop.is_some() {
-            return;
-        }
-        match result {
-            Ok((prepared, bytes)) => {
-                let name = self.name(step);
-                self.emit(Event::StepPrepared { step: name, undo: prepared.undo, bytes });
-                self.intend(step);
-            }
-            Err(mut error) => {
-                error.cause = ErrorCause::NotStarted;
-                self.fail(step, 0, *error);
-            }
-        }
-    }
-
-    fn intend(&mut self, step: StepIx) {
-        let name = self.name(step);
-        let attempt = self.state.steps[step].attempts + 1;
-        let forced = self.is_forced(step);
-        self.opened(step);
-        self.emit(Event::StepIntent { step: name, attempt, forced });
-        self.act(step, Action::Apply { step, attempt });
-    }
-
-    fn applied(&mut self, step: StepIx, result: Result<Box<Applied>, Box<StepError>>) {
-        if self.killed {
-            let name = self.name(step);
-            self.emit(Event::StepInterrupted {
-                step: name,
-                absent: false,
-                reason: "the run was stopped at once".to_owned(),
-            });
-            return;
-        }
-        match result {
-            Ok(applied) => self.look(step, Purpose::Verify(applied)),
-            Err(error) if error.cause == ErrorCause::NotStarted => {
-                let attempt = self.state.steps[step].attempts;
-                self.fail(step, attempt, *error);
-            }
-            Err(error) => {
-                // What the look may believe of the record depends on how the attempt ended.
-                self.note_end(step, &error);
-                self.look(step, Purpose::AfterFail(error));
-            }
-        }
-    }
-
-    /// A failed attempt ended by itself; any other is an interruption for the record.
-    fn note_end(&mut self, step: StepIx, error: &StepError) {
-        let rec = &mut self.state.steps[step];
-        if error.cause == ErrorCause::Failed {
-            rec.state = StepState::Failed;
-        } else {
-            rec.interruption = Some(error.what.clone());
-        }
-    }
-
-    fn verified(&mut self, step: StepIx, applied: Applied, seen: Observation) {
-        let attempt = self.state.steps[step].attempts;
-        let name = self.name(step);
-        let log = applied.log.clone();
-        let fail = |what: String| {
-            let mut error = StepError::failed(what);
-            error.log = log.clone();
-            error
-        };
-        match seen.seen.clone() {
-            Seen::Done => {
-                let evidence = Box::new(Evidence::verified(applied, seen));
-                self.emit(Event::StepDone { step: name, attempt, evidence });
-                self.finish_step(step);
-                self.closed(step);
-            }
-            Seen::Absent => self.fail(
-                step,
-                attempt,
-                fail(format!("`{name}` ran without an error, but what it should make is not there"))
-                    .with_help("its check still says \"not done\"; correct the step or its check, then `workplan resume`"),
-            ),
-            Seen::Half(what) => self.fail(
-                step,
-                attempt,
-                fail(format!("`{name}` ran without an error, but is only half done: {what}")),
-            ),
-            Seen::Unknown(why) => self.unknown(step, why, seen, None),
-        }
-    }
-
-    fn seen_after_fail(&mut self, step: StepIx, mut error: StepError, seen: Observation) {
-        let name = self.name(step);
-        let attempt = self.state.steps[step].attempts;
-        match seen.seen.clone() {
-            Seen::Done => {
-                let mut evidence = Evidence::seen(seen);
-                evidence.notes.push(format!("the attempt said otherwise: {}", error.what));
-                evidence.log = error.log;
-                self.emit(Event::StepAdopted { step: name, evidence: Box::new(evidence) });
-                self.finish_step(step);
-                self.closed(step);
-            }
-            Seen::Unknown(why) => {
-                let why = if why.starts_with(&error.what) || error.cause == ErrorCause::Failed {
-                    why
-                } else {
-                    format!("{}; {why}", error.what)
-                };
-                self.unknown(step, why, seen, Some(error));
-            }
-            Seen::Absent if error.cause == ErrorCause::Cancelled => {
-                self.emit(Event::StepInterrupted {
-                    step: name,
-                    absent: true,
-                    reason: "interrupted; nothing of it is there".to_owned(),
-                });
-            }
-            Seen::Half(what) if error.cause == ErrorCause::Cancelled => {
-                let reason = format!("interrupted half done: {what}");
-                self.emit(Event::StepInterrupted { step: name, absent: false, reason });
-            }
-            Seen::Half(what) => {
-                error.what = format!("{}; it is half done: {what}", error.what);
-                self.fail(step, attempt, error);
-            }
-            Seen::Absent => self.fail(step, attempt, error),
-        }
-    }
-
-    fn fail(&mut self, step: StepIx, attempt: u32, error: StepError) {
-        let name = self.name(step);
-        let retry = self.state.plan.steps[step].retry;
-        let tried = self.tries(step, attempt);
-        let again = retry.filter(|r| {
-            attempt > 0
-                && tried <= r.max
-                && self.stop.is_none()
-                && error.cause != ErrorCause::Cancelled
-        });
-        let retry_in_ms = again.map(|r| {
-            let doubled = r.backoff_ms.saturating_mul(1_u64 << (tried - 1).min(30));
-            doubled.min(r.backoff_ms.max(300_000))
-        });
-        let reason = error.what.clone();
-        self.emit(Event::StepFailed { step: name, attempt, error: Box::new(error), retry_in_ms });
-        match retry_in_ms {
-            Some(after_ms) => {
-                self.waiting_retry.insert(step);
-                self.actions.push(Action::Wake { timer: Timer::Retry(step), after_ms });
-            }
-            None => self.stop_with(Ending::Failed, reason),
-        }
-    }
-
-    /// Attempts of this process: a resume gives the full number again.
-    fn tries(&mut self, step: StepIx, attempt: u32) -> u32 {
-        let first = *self.first_attempt.entry(step).or_insert(attempt);
-        attempt.saturating_sub(first) + 1
-    }
-
     pub(super) fn stop_with(&mut self, ending: Ending, reason: String) {
         if self.stop.is_none() {
             self.stop = Some(Stop { ending, reason });
-        }
-    }
-
-    fn repaired(&mut self, step: StepIx, then: Purpose, result: Result<(), Box<StepError>>) {
-        if self.killed {
-            return;
-        }
-        match result {
-            Ok(()) => self.look(step, then),
-            Err(error) => {
-                let why = format!("its repair failed: {}", error.what);
-                if matches!(self.mode, Mode::Release(_)) {
-                    self.release_stuck = Some(format!("`{}`: {why}", self.name(step)));
-                }
-                self.unknown(step, why, Observation::absent(), Some(*error));
-            }
         }
     }
 
@@ -964,23 +588,21 @@ impl Machine {
         self.state.apply(self.now_ms, &event);
         // A refused gate fails when its step comes up.
         self.ready.extend(waiting.into_iter().filter(|ix| self.due[*ix]));
-        match &event {
-            Event::StepResolved { step, done, .. } => {
-                let Some(ix) = self.state.step(step) else { return };
-                self.undo_queue = None;
-                if self.mode != Mode::Forward {
-                    // A look under way may have taken the step for unknown; begin anew with it.
-                    self.again = self.mode == Mode::Resolve;
-                } else if *done {
-                    self.finish_step(ix);
-                    self.closed(ix);
-                } else if self.due[ix] {
-                    self.ready.insert(ix);
-                } else {
-                    self.again = true;
-                }
-            }
-            _ => {}
+        let Event::StepResolved { step, done, .. } = &event else { return };
+        let Some(ix) = self.state.step(step) else { return };
+        self.undo_queue = None;
+        if self.mode != Mode::Forward {
+            // A look under way may have taken the step for unknown; begin anew with it.
+            self.again = self.mode == Mode::Resolve;
+        } else if *done {
+            self.finish_step(ix);
+            self.closed(ix);
+        } else if self.due[ix] {
+            self.ready.insert(ix);
+        } else {
+            // In the way of what comes after it until it is found out what it needs.
+            self.due[ix] = true;
+            self.again = true;
         }
     }
 

@@ -40,8 +40,11 @@ pub enum Event {
         step: String,
         /// Why, in words.
         reason: String,
-        /// It was looked at and is so (else: not needed).
+        /// It was looked at and is so (else: not needed, or blocked).
         so: bool,
+        /// It would be due, but a status, a person's task or a blocked step is in its way.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        blocked: bool,
         /// What was seen.
         #[serde(default)]
         evidence: Option<Box<Evidence>>,
@@ -68,7 +71,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         forced: bool,
     },
-    /// Verified: running -> done.
+    /// Verified: running -> done. An approved gate has no attempt: pending -> done.
     #[serde(rename = "step.done")]
     StepDone {
         /// The step.
@@ -124,7 +127,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<Box<StepError>>,
     },
-    /// An interrupted attempt left nothing: running, unknown -> pending.
+    /// An interrupted attempt left nothing: running, unknown, pending, skipped -> pending.
     #[serde(rename = "step.reset")]
     StepReset {
         /// The step.
@@ -176,7 +179,8 @@ pub enum Event {
         /// Who and why.
         person: Person,
     },
-    /// The first intent of a bracket's `open`.
+    /// The first intent of a bracket's `open`, or the undo of its `close`. A `close` that was done
+    /// before becomes pending.
     #[serde(rename = "bracket.opened")]
     BracketOpened {
         /// Its name.
@@ -199,7 +203,7 @@ pub enum Event {
         /// Why.
         why: String,
     },
-    /// `open` is taken back. Steps inside become pending.
+    /// `open` is taken back. Steps inside that are still done become undone.
     #[serde(rename = "bracket.released")]
     BracketReleased {
         /// Its name.
@@ -247,7 +251,8 @@ pub enum Event {
         /// Why.
         error: Box<StepError>,
     },
-    /// There is nothing to take back or no way to: no change of state.
+    /// There is nothing to take back or no way to: no change of state (in a release, done, adopted
+    /// -> undone once it ends: what was passed by rests on what was taken back).
     #[serde(rename = "undo.skipped")]
     UndoSkipped {
         /// The step.

@@ -1,12 +1,15 @@
 //! Running: events, the state that they make, and the pure decisions between them.
 
 mod action;
+mod attempt;
 mod bracket;
 mod decide;
 mod event;
 mod evidence;
 mod order;
 mod progress;
+mod record;
+mod replan;
 mod resolve;
 mod state;
 mod undo;

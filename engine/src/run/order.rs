@@ -85,10 +85,12 @@ impl Machine {
                     if state == StepState::Pending && !plan.steps[step].retired =>
                 {
                     let reason = why.clone();
+                    let blocked = matches!(self.marks[step], Mark::Blocked { .. });
                     self.emit(Event::StepSkipped {
                         step: plan.steps[step].id.clone(),
                         reason,
                         so: false,
+                        blocked,
                         evidence: None,
                     });
                 }
@@ -117,7 +119,7 @@ impl Machine {
             None => "it is so".to_owned(),
         };
         let evidence = Some(Box::new(Evidence::seen(seen)));
-        self.emit(Event::StepSkipped { step: name, reason, so: true, evidence });
+        self.emit(Event::StepSkipped { step: name, reason, so: true, blocked: false, evidence });
     }
 
     /// A bracket opens only when nothing but its own steps stands between it and its end: the

@@ -3,7 +3,8 @@
 use crate::document::TaskStatus;
 use crate::plan::{Plan, TaskIx};
 
-use super::state::{RunState, StepState};
+use super::Scope;
+use super::state::{RunState, StepRec, StepState};
 
 /// A clause and what proves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +62,17 @@ pub fn task_progress(plan: &Plan, state: &RunState, task: TaskIx) -> TaskProgres
     if steps.is_empty() || planned.is_held() || planned.id.is_empty() || !touched {
         return TaskProgress { status: None, clauses, touched };
     }
-    let finished = steps.iter().all(|r| r.state.is_done() || r.state == StepState::Skipped);
+    // A step that nothing asks for is as good as passed only where all of the task was looked at;
+    // a blocked one never is.
+    let whole = match &state.asked {
+        None | Some(Scope::From(_)) => true,
+        Some(Scope::Task(asked)) => *asked == planned.id,
+        Some(Scope::Only(_)) => false,
+    };
+    let passed = |r: &&StepRec| {
+        r.state.is_done() || r.state == StepState::Skipped && (r.so || whole && !r.blocked)
+    };
+    let finished = steps.iter().all(passed);
     let proven = clauses.iter().all(|c| c.proven);
     let begun =
         steps.iter().any(|r| r.attempts > 0 || r.state.is_done() || r.state == StepState::Waiting);

@@ -49,7 +49,7 @@ pub trait Knowledge {
     fn forced(&self, step: StepIx) -> bool;
     /// All outputs that its parameters refer to are known.
     fn lookable(&self, step: StepIx) -> bool;
-    /// Changed or added since the last run of the workplan.
+    /// Changed or added since the last run of the workplan, or done and taken back in this one.
     fn edited(&self, step: StepIx) -> bool;
     /// The bracket is open in this run.
     fn bracket_open(&self, bracket: usize) -> bool;
@@ -68,6 +68,12 @@ pub struct Resolver {
     around: Vec<Vec<usize>>,
     /// For each step, the proofs that need it.
     proofs: Vec<Vec<StepIx>>,
+    /// Goals, and what due steps need; a valid proof wants nothing.
+    wanted: Vec<bool>,
+    /// Gates that nothing wanted so far.
+    gates: HashSet<StepIx>,
+    /// All gates that were looked at.
+    asking: HashSet<StepIx>,
     /// Steps that are due and whose consequences are not drawn yet.
     fresh: Vec<StepIx>,
     outstanding: usize,
@@ -105,6 +111,9 @@ impl Resolver {
             active: (0..plan.brackets.len()).map(|b| know.bracket_open(b)).collect(),
             around,
             proofs,
+            wanted: vec![false; count],
+            gates: HashSet::new(),
+            asking: HashSet::new(),
             fresh: Vec::new(),
             outstanding: 0,
             to_look: Vec::new(),
@@ -115,9 +124,11 @@ impl Resolver {
             && let Some(step) = plan.step(name)
         {
             this.only = Some(step);
+            this.wanted[step] = true;
             this.visit(plan, know, step);
         } else {
             for goal in goals(plan, scope, know) {
+                this.wanted[goal] = true;
                 this.visit(plan, know, goal);
             }
         }
@@ -141,9 +152,21 @@ impl Resolver {
         self.outstanding == 0 && self.to_look.is_empty()
     }
 
-    /// Takes in what was seen of a step.
-    pub fn looked(&mut self, plan: &Plan, know: &dyn Knowledge, step: StepIx, seen: Observation) {
+    /// Takes in what was seen of a step; `asks` where it is a gate. A gate changes nothing in the
+    /// world, so that it stands open only before what is due: a proof that still holds does not
+    /// ask again, and is not doubted because of it.
+    pub fn looked(
+        &mut self,
+        plan: &Plan,
+        know: &dyn Knowledge,
+        step: StepIx,
+        seen: Observation,
+        asks: bool,
+    ) {
         self.outstanding -= 1;
+        if asks {
+            self.asking.insert(step);
+        }
         if self.marks[step] != Mark::Looking {
             // It became due while it was looked at.
         } else if self.alone.contains(&step) {
@@ -165,11 +188,17 @@ impl Resolver {
                     self.marks[step] = Mark::So(Box::new(seen));
                     if plan.steps[step].class == Class::Proof {
                         self.visit_needs(plan, know, step);
-                        let acts = |n: &&StepIx| self.marks[**n].is_due();
+                        let acts =
+                            |n: &&StepIx| self.marks[**n].is_due() && !self.asking.contains(*n);
                         if let Some(need) = plan.steps[step].needs.iter().find(acts) {
                             self.outdated(plan, know, step, *need);
                         }
                     }
+                }
+                Seen::Absent if asks && !self.wanted[step] => {
+                    self.marks[step] = Mark::NotNeeded(String::new());
+                    self.gates.insert(step);
+                    self.visit_needs(plan, know, step);
                 }
                 Seen::Absent if seen.not_looked => {
                     self.due(plan, know, step, "not looked at".to_owned(), Some(seen));
@@ -193,23 +222,20 @@ impl Resolver {
     pub fn finish(mut self, plan: &Plan) -> Vec<Mark> {
         self.block(plan);
         for step in 0..self.marks.len() {
-            match &self.marks[step] {
-                Mark::Deferred => {
-                    let name = self.edges[step].map_or("", |b| plan.brackets[b].name.as_str());
-                    self.marks[step] = Mark::NotNeeded(format!("nothing inside `{name}` will act"));
-                }
-                Mark::NotNeeded(_) => {
-                    let why = if plan.steps[step].retired {
-                        "it is gone from the workplan"
-                    } else if self.only.is_some() {
-                        "not asked for"
-                    } else {
-                        "not needed: what comes after it is so"
-                    };
-                    self.marks[step] = Mark::NotNeeded(why.to_owned());
-                }
-                _ => {}
+            if !matches!(&self.marks[step], Mark::Deferred | Mark::NotNeeded(_)) {
+                continue;
             }
+            let shut = self.edges[step].filter(|b| !self.active[*b]);
+            let why = if plan.steps[step].retired {
+                "it is gone from the workplan".to_owned()
+            } else if self.only.is_some() {
+                "not asked for".to_owned()
+            } else if let Some(bracket) = shut {
+                format!("nothing inside `{}` will act", plan.brackets[bracket].name)
+            } else {
+                "not needed: what comes after it is so".to_owned()
+            };
+            self.marks[step] = Mark::NotNeeded(why);
         }
         self.marks
     }
@@ -248,6 +274,7 @@ impl Resolver {
             self.marks[step] = Mark::Due(why.to_owned(), None);
             self.fresh.push(step);
             if self.only.is_none() {
+                self.want_needs(plan, step);
                 stack.extend(plan.steps[step].needs.iter().copied());
             }
         }
@@ -259,6 +286,22 @@ impl Resolver {
         }
         for need in &plan.steps[step].needs {
             self.visit(plan, know, *need);
+        }
+        self.want_needs(plan, step);
+    }
+
+    /// What a due step needs is wanted for its own sake: gates that were passed over are asked.
+    fn want_needs(&mut self, plan: &Plan, step: StepIx) {
+        let mut stack = if self.marks[step].is_due() { vec![step] } else { Vec::new() };
+        while let Some(step) = stack.pop() {
+            for need in &plan.steps[step].needs {
+                self.wanted[*need] = true;
+                if self.gates.remove(need) {
+                    self.marks[*need] = Mark::Due("it is to be asked".to_owned(), None);
+                    self.fresh.push(*need);
+                    stack.push(*need);
+                }
+            }
         }
     }
 
@@ -295,7 +338,8 @@ impl Resolver {
                         self.open_bracket(plan, know, bracket);
                     }
                 }
-                for proof in self.proofs[step].clone() {
+                let asks = self.asking.contains(&step);
+                for proof in self.proofs[step].clone().into_iter().filter(|_| !asks) {
                     if matches!(self.marks[proof], Mark::So(_)) {
                         self.outdated(plan, know, proof, step);
                     }
@@ -429,13 +473,20 @@ fn waits_for_people(plan: &Plan, step: StepIx) -> Option<Mark> {
 
 /// Steps that nothing needs, that prove a clause, that are due in every run, that were edited
 /// since the last run, or that are to be done again.
+///
+/// The end of a bracket comes after what is inside, but that it is so (the service is up) says
+/// nothing of what is inside: it makes no step less of a goal.
 fn goals(plan: &Plan, scope: Option<&Scope>, know: &dyn Knowledge) -> Vec<StepIx> {
     let mut needed = vec![false; plan.steps.len()];
+    let mut closes = vec![false; plan.steps.len()];
+    for bracket in &plan.brackets {
+        closes[bracket.close] = true;
+    }
     let in_scope = |step: StepIx| match scope {
         Some(Scope::Task(task)) => plan.tasks[plan.steps[step].task].id == *task,
         _ => true,
     };
-    for (ix, step) in plan.steps.iter().enumerate() {
+    for (ix, step) in plan.steps.iter().enumerate().filter(|(ix, _)| !closes[*ix]) {
         for need in &step.needs {
             // Inside one task's scope, only the task's own steps make a step not a goal; steps of
             // a blocked or cancelled task never do: they will not ask for it.
@@ -450,3 +501,6 @@ fn goals(plan: &Plan, scope: Option<&Scope>, know: &dyn Knowledge) -> Vec<StepIx
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

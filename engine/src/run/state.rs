@@ -88,6 +88,8 @@ pub struct StepRec {
     pub wait: Option<(String, Wait)>,
     /// It was looked at and is so (only for skipped).
     pub so: bool,
+    /// It would be due, but something is in its way (only for skipped).
+    pub blocked: bool,
     /// Milliseconds since the epoch at the first intent.
     pub started_ms: Option<i64>,
     /// Milliseconds since the epoch when it came where it is.
@@ -116,6 +118,7 @@ impl Default for StepRec {
             error: None,
             wait: None,
             so: false,
+            blocked: false,
             started_ms: None,
             ended_ms: None,
             done_order: 0,
@@ -123,6 +126,18 @@ impl Default for StepRec {
             kept: None,
             interruption: None,
             forced: false,
+        }
+    }
+}
+
+impl StepRec {
+    /// It had no undo: what it did may not be so any more, or not mean the same.
+    fn make_stale(&mut self) {
+        if self.state.is_done() {
+            self.state = StepState::Undone;
+            self.forgotten = true;
+            self.prepared = None;
+            self.prepared_bytes = None;
         }
     }
 }
@@ -207,7 +222,7 @@ pub struct RunState {
     /// Its loss was accepted.
     pub accept_loss: bool,
     completions: u64,
-    index: HashMap<String, StepIx>,
+    pub(super) index: HashMap<String, StepIx>,
 }
 
 impl RunState {
@@ -278,6 +293,21 @@ impl RunState {
     /// Brackets that are open now.
     pub fn open_brackets(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.brackets.len()).filter(|b| self.brackets[*b].open_since_ms.is_some())
+    }
+
+    /// What is inside a bracket, and what was built on that without being needed by its end. A
+    /// release takes all of it back: it would stand on nothing.
+    #[must_use]
+    pub fn relies_on(&self, bracket: usize) -> Vec<StepIx> {
+        let bracket = &self.plan.brackets[bracket];
+        let mut relies = vec![false; self.plan.steps.len()];
+        relies[bracket.open] = true;
+        // The plan's order is the order of needs.
+        for (step, planned) in self.plan.steps.iter().enumerate().skip(bracket.open + 1) {
+            relies[step] = step != bracket.close && planned.needs.iter().any(|n| relies[*n]);
+        }
+        relies[bracket.open] = false;
+        (0..relies.len()).filter(|s| relies[*s]).collect()
     }
 
     /// Whether a declared point of no return was passed and not taken back.
@@ -362,15 +392,18 @@ impl RunState {
                 if let Some(ix) = self.bracket(bracket) {
                     self.brackets[ix].releasing = Some(why.clone());
                     self.brackets[ix].held = None;
-                    let bracket = &self.plan.brackets[ix];
-                    for step in bracket.inside.iter().chain([&bracket.open]) {
-                        self.steps[*step].kept = None;
+                    for step in self.relies_on(ix).into_iter().chain([self.plan.brackets[ix].open])
+                    {
+                        self.steps[step].kept = None;
                     }
                 }
             }
             Event::BracketReleased { bracket } => self.released(bracket),
             Event::BracketHeld { bracket, why } => {
                 if let Some(ix) = self.bracket(bracket) {
+                    if self.brackets[ix].releasing.is_some() {
+                        self.stale(ix);
+                    }
                     self.brackets[ix].held = Some(why.clone());
                     self.brackets[ix].releasing = None;
                 }
@@ -405,9 +438,10 @@ impl RunState {
             rec.ended_ms = Some(at_ms);
         };
         match event {
-            Event::StepSkipped { reason, so, evidence, .. } => {
+            Event::StepSkipped { reason, so, blocked, evidence, .. } => {
                 enter(rec, StepState::Skipped, Some(reason.clone()));
                 rec.so = *so;
+                rec.blocked = *blocked;
                 rec.evidence = evidence.as_deref().cloned();
             }
             Event::StepPrepared { undo, bytes, .. } => {
@@ -418,6 +452,7 @@ impl RunState {
                 enter(rec, StepState::Running, forced.then(|| "done again by order".to_owned()));
                 rec.attempts = *attempt;
                 rec.forced = false;
+                rec.forgotten = false;
                 rec.kept = None;
                 rec.interruption = None;
                 rec.started_ms.get_or_insert(at_ms);
@@ -456,6 +491,7 @@ impl RunState {
                     if retry_in_ms.is_some() { StepState::Pending } else { StepState::Failed };
                 enter(rec, state, Some(error.what.clone()));
                 rec.attempts = rec.attempts.max(*attempt);
+                rec.interruption = None;
                 rec.error = Some((**error).clone());
             }
             Event::StepInterrupted { absent, reason, .. } => {
@@ -543,14 +579,18 @@ impl RunState {
         self.brackets[ix] = BracketState::default();
         let plan = Arc::clone(&self.plan);
         let bracket = &plan.brackets[ix];
-        for step in bracket.inside.iter().chain([&bracket.open, &bracket.close]) {
-            let rec = &mut self.steps[*step];
-            if rec.state.is_done() {
-                // It had no undo: what it did may be stale once the service was back.
-                rec.state = StepState::Undone;
-                rec.forgotten = true;
-                rec.prepared = None;
-                rec.prepared_bytes = None;
+        for step in self.relies_on(ix).into_iter().chain([bracket.open, bracket.close]) {
+            self.steps[step].make_stale();
+        }
+        // The service is there because `open` was taken back: that is not what `close` did.
+        self.steps[bracket.close].forgotten = true;
+    }
+
+    /// A release came to no end: what it passed by rests on what it took back.
+    fn stale(&mut self, bracket: usize) {
+        for step in self.relies_on(bracket) {
+            if self.steps[step].kept.is_some() {
+                self.steps[step].make_stale();
             }
         }
     }
@@ -569,7 +609,6 @@ impl RunState {
             return;
         }
         for rec in &mut self.steps {
-            rec.kept = None;
             if matches!(
                 rec.state,
                 StepState::Failed | StepState::Skipped | StepState::Waiting | StepState::Undone
@@ -577,53 +616,9 @@ impl RunState {
                 rec.state = StepState::Pending;
                 rec.wait = None;
                 rec.so = false;
+                rec.blocked = false;
             }
         }
-    }
-
-    /// Carries the records over to an edited plan.
-    fn replan(&mut self, plan: &Plan, revisions: &[StepRevision]) {
-        let old = std::mem::take(&mut self.index);
-        let mut records: Vec<Option<StepRec>> =
-            std::mem::take(&mut self.steps).into_iter().map(Some).collect();
-        let mut source: HashMap<&str, String> = HashMap::new();
-        let mut fresh: Vec<&str> = Vec::new();
-        for revision in revisions {
-            match revision {
-                StepRevision::Renamed { from, to } => {
-                    source.insert(to, from.clone());
-                }
-                StepRevision::Changed { step, kept: Some(kept) } => {
-                    source.insert(kept, step.clone());
-                    fresh.push(step);
-                }
-                _ => {}
-            }
-        }
-        // Kept old meanings take their record first; the changed step then starts without one.
-        let mut next: Vec<StepRec> = vec![StepRec::default(); plan.steps.len()];
-        let mut order: Vec<StepIx> = (0..plan.steps.len()).collect();
-        order.sort_by_key(|ix| !plan.steps[*ix].retired);
-        for ix in order {
-            let id = plan.steps[ix].id.as_str();
-            if fresh.contains(&id) {
-                continue;
-            }
-            let from = source.get(id).map_or(id, String::as_str);
-            if let Some(rec) = old.get(from).and_then(|at| records[*at].take()) {
-                next[ix] = rec;
-            }
-        }
-        self.steps = next;
-        let mut brackets = vec![BracketState::default(); plan.brackets.len()];
-        for (ix, bracket) in plan.brackets.iter().enumerate() {
-            if let Some(at) = self.bracket(&bracket.name) {
-                brackets[ix] = self.brackets[at].clone();
-            }
-        }
-        self.brackets = brackets;
-        self.plan = Arc::new(plan.clone());
-        self.index = index(plan);
     }
 
     /// The log file of a step's last attempt, below the run's folder.
@@ -643,6 +638,6 @@ pub(super) fn rejected(gate: &str, person: &Person) -> String {
     format!("gate `{gate}` was rejected by {}: {}", person.who, person.reason)
 }
 
-fn index(plan: &Plan) -> HashMap<String, StepIx> {
+pub(super) fn index(plan: &Plan) -> HashMap<String, StepIx> {
     plan.steps.iter().enumerate().map(|(ix, s)| (s.id.clone(), ix)).collect()
 }

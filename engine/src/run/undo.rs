@@ -9,13 +9,14 @@ use super::{Action, Ending, Event, Evidence, Purpose, Sight};
 use crate::kind::{ErrorCause, Facts, Observation, Seen, StepError, UndoPlan};
 use crate::plan::StepIx;
 
-/// What a rollback still has to take back. A step comes up when nothing that stands, and that
+/// What a rollback or a release still has to take back. A step comes up when nothing that stands, and that
 /// comes after it, is in its way any more.
 #[derive(Debug, Clone)]
 pub(super) struct UndoQueue {
     /// Steps that are to go back.
     candidates: Vec<StepIx>,
     is_candidate: Vec<bool>,
+    release: bool,
     /// How many of those that need a step are still in its way.
     in_way: Vec<usize>,
     passed: Vec<bool>,
@@ -25,7 +26,8 @@ pub(super) struct UndoQueue {
 }
 
 impl UndoQueue {
-    fn new(machine: &Machine) -> Self {
+    /// For a rollback to a step, or to the beginning.
+    fn rollback(machine: &Machine) -> Self {
         let state = &machine.state;
         let count = state.steps.len();
         let mut is_candidate = vec![false; count];
@@ -48,6 +50,28 @@ impl UndoQueue {
             },
             _ => is_candidate.fill(true),
         }
+        Self::new(machine, is_candidate, false)
+    }
+
+    /// For the release of a bracket.
+    pub(super) fn release(machine: &Machine, bracket: usize) -> Self {
+        let spec = &machine.state.plan.brackets[bracket];
+        let mut is_candidate = vec![false; machine.state.steps.len()];
+        for step in machine.state.relies_on(bracket).into_iter().chain([spec.open]) {
+            is_candidate[step] = true;
+        }
+        // An end that was begun goes back before all: nothing is taken back under a live service.
+        let begun = matches!(
+            machine.state.steps[spec.close].state,
+            StepState::Undoing | StepState::UndoFailed
+        );
+        is_candidate[spec.close] = begun || machine.is_interrupted(spec.close);
+        Self::new(machine, is_candidate, true)
+    }
+
+    fn new(machine: &Machine, is_candidate: Vec<bool>, release: bool) -> Self {
+        let state = &machine.state;
+        let count = state.steps.len();
         let mut in_way = vec![0; count];
         for step in &state.plan.steps {
             for need in &step.needs {
@@ -57,6 +81,7 @@ impl UndoQueue {
         let mut this = Self {
             candidates: (0..count).filter(|s| is_candidate[*s]).collect(),
             is_candidate,
+            release,
             in_way,
             passed: vec![false; count],
             free: BTreeSet::new(),
@@ -74,11 +99,11 @@ impl UndoQueue {
             if self.in_way[step] > 0 || self.passed[step] {
                 continue;
             }
-            if machine.stands_in_the_way(step) {
-                let rec = &machine.state.steps[step];
+            if self.stands_in_the_way(machine, step) {
                 // Whatever an interrupted attempt did, it did last.
                 let interrupted = machine.is_interrupted(step);
-                let order = if interrupted { u64::MAX } else { rec.done_order };
+                let order =
+                    if interrupted { u64::MAX } else { machine.state.steps[step].done_order };
                 if (self.is_candidate[step] || interrupted) && !machine.undo_tried.contains(&step) {
                     self.free.insert((Reverse(order), step));
                 }
@@ -92,8 +117,18 @@ impl UndoQueue {
         }
     }
 
+    fn stands_in_the_way(&self, machine: &Machine, step: StepIx) -> bool {
+        if !self.release {
+            return machine.stands_in_the_way(step);
+        }
+        // In a release the service matters most: what has no way back is passed by.
+        self.is_candidate[step]
+            && machine.state.steps[step].kept.is_none()
+            && (machine.stands(step) || machine.is_interrupted(step))
+    }
+
     /// The step that was completed last among those that can go back.
-    fn next(&mut self, machine: &Machine) -> Option<StepIx> {
+    pub(super) fn next(&mut self, machine: &Machine) -> Option<StepIx> {
         if let Some(last) = self.current.take() {
             self.come_up(machine, last);
         }
@@ -112,7 +147,7 @@ impl Machine {
         if let Some((ending, reason)) = self.stopping() {
             return self.end(ending, reason);
         }
-        let mut queue = self.undo_queue.take().unwrap_or_else(|| UndoQueue::new(self));
+        let mut queue = self.undo_queue.take().unwrap_or_else(|| UndoQueue::rollback(self));
         let next = queue.next(self);
         let candidates = std::mem::take(&mut queue.candidates);
         if let Some(step) = next {
@@ -246,7 +281,10 @@ impl Machine {
                 self.undo_unknown(step, format!("still half done after a repair: {what}"), seen);
             }
             // In a release the service matters most, and an undo may be repeated by contract.
-            (Seen::Unknown(_), None) if self.releases_interrupted(step) => self.undo_now(step),
+            (Seen::Unknown(why), None) if self.releases_interrupted(step) => {
+                self.unknown(step, why, seen, None);
+                self.undo_now(step);
+            }
             (Seen::Unknown(_), Some(why)) if self.releases_interrupted(step) => {
                 self.emit(Event::UndoSkipped { step: name, why });
             }

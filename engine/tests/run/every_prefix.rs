@@ -88,6 +88,23 @@ fn references() -> Vec<Reference> {
     reference.small = false;
     out.push(reference);
 
+    for (on_failure, outcome) in [
+        (OnFailure::Release, Outcome::Fails(Val::Half)),
+        (OnFailure::Release, Outcome::TimesOut(Val::Done)),
+        (OnFailure::Hold, Outcome::Fails(Val::Absent)),
+    ] {
+        for failing in [1, 2, 3, 6] {
+            let b = outage(on_failure, false);
+            let mut reference = Reference::new("outage in which a step fails", b);
+            // A command that ends by itself with an error has left nothing, by contract.
+            let ends = failing == 2 && matches!(outcome, Outcome::Fails(_));
+            let outcome = if ends { Outcome::Fails(Val::Absent) } else { outcome };
+            reference.outcomes = vec![((failing, 1), outcome)];
+            reference.small = false;
+            out.push(reference);
+        }
+    }
+
     let mut b = Build::new();
     let stop = b.step("stop", state(), &[]);
     let work = b.step("work", command(true), &[stop]);
@@ -231,8 +248,18 @@ fn a_run_that_dies_anywhere_can_be_taken_back() {
                     );
                     let mut next = whole.died(&cut, &leaves);
                     next.roll_back();
+                    next.cuts = reference.small.then(Vec::new);
                     let ending = next.settle();
                     check_back(&next, ending, &context);
+                    for cut in all_cuts(&next, cut.events + 1) {
+                        for leaves in leavings(&cut) {
+                            let context = format!("{context}, then at {} {leaves:?}", cut.events);
+                            let mut last = next.died(&cut, &leaves);
+                            last.resume();
+                            let ending = last.settle();
+                            check_back(&last, ending, &context);
+                        }
+                    }
                 }
             }
         }
@@ -262,8 +289,18 @@ fn a_rollback_that_dies_anywhere_goes_on_or_begins_again() {
                     } else {
                         next.resume();
                     }
+                    next.cuts = reference.small.then(Vec::new);
                     let ending = next.settle();
                     check_back(&next, ending, &context);
+                    for cut in all_cuts(&next, cut.events + 1) {
+                        for leaves in leavings(&cut) {
+                            let context = format!("{context}, then at {} {leaves:?}", cut.events);
+                            let mut last = next.died(&cut, &leaves);
+                            last.resume();
+                            let ending = last.settle();
+                            check_back(&last, ending, &context);
+                        }
+                    }
                 }
             }
         }

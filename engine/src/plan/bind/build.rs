@@ -9,6 +9,7 @@ use crate::kind::{Class, Kind, ParamProblem, Resources, UndoPlan, With};
 use crate::plan::model::{PlanStep, StepIx};
 use crate::plan::params::{self, OutputUse, Read, Scope};
 use crate::plan::raw::RawParam;
+use crate::plan::resolve;
 use crate::text::{Diagnostic, SourceFile, Span};
 
 /// What is known of the steps, by their index.
@@ -55,7 +56,8 @@ impl Binder<'_> {
             proves: false,
             meaning: Digest::of(b""),
         };
-        built.resources.push(Resources::default());
+        // What could not be built was reported; nothing is said about its claims.
+        built.resources.push(Resources { claimed: true, ..Resources::default() });
         built.undo.push(None);
         built.waits.push(false);
         if let Some(kind) = self.kind(&file, &uses) {
@@ -88,10 +90,10 @@ impl Binder<'_> {
             return;
         }
         let open = |key: &str| match read.with.0.get(key) {
-            Some(value) => params::has_open(value),
-            None => key.is_empty() && read.with.0.values().any(params::has_open),
+            Some(value) => resolve::has_open(value),
+            None => key.is_empty() && read.with.0.values().any(resolve::has_open),
         };
-        let sample = params::sample(&read.with, kind.params());
+        let sample = resolve::sample(&read.with, kind.params());
         match kind.build(&sample) {
             Ok(step) => {
                 built.resources[ix] = step.resources();

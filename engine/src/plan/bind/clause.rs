@@ -47,16 +47,25 @@ impl Binder<'_> {
     fn clause(&mut self, ix: StepIx, word: &Word, places: &HashMap<(TaskIx, String), usize>) {
         let task = self.placed[ix].task;
         let place = |text: &str| places.get(&(task, Clause::key(text))).copied();
-        // A clause may hold a `;` in a code span, so the whole is tried before its pieces.
-        if let Some(at) = place(&word.text) {
-            self.bind_clause(task, at, ix);
-            return;
-        }
-        for piece in word.text.split(';').map(str::trim).filter(|p| !p.is_empty()) {
-            match place(piece) {
-                Some(at) => self.bind_clause(task, at, ix),
-                None => self.unknown_clause(ix, word, piece),
-            }
+        // A clause may hold a `;` in a code span, so the longest text that is one counts.
+        let mut rest = word.text.as_str();
+        while !rest.is_empty() {
+            let ends = rest.match_indices(';').map(|(at, _)| at).chain([rest.len()]);
+            let found = ends.filter_map(|end| Some((end, place(&rest[..end])?))).next_back();
+            let end = match found {
+                Some((end, at)) => {
+                    self.bind_clause(task, at, ix);
+                    end
+                }
+                None => {
+                    let end = rest.find(';').unwrap_or(rest.len());
+                    if !rest[..end].trim().is_empty() {
+                        self.unknown_clause(ix, word, rest[..end].trim());
+                    }
+                    end
+                }
+            };
+            rest = rest.get(end + 1..).unwrap_or_default();
         }
     }
 

@@ -77,7 +77,7 @@ pub(super) fn full(task: &str, step: &str) -> String {
 /// Names for a help text, not all of them where there are many.
 pub(super) fn listed<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
     let count = names.len();
-    let shown: Vec<&str> = names.take(LISTED).collect();
+    let shown: Vec<String> = names.take(LISTED).map(|n| format!("`{n}`")).collect();
     if count > LISTED {
         format!("{}, and {} more", shown.join(", "), count - LISTED)
     } else {

@@ -61,8 +61,10 @@ impl Binder<'_> {
             whole[step].push(before);
         }
         let whole = Graph::new(&whole);
-        if let Err(cycle) = whole.order() {
-            self.cycle(&cycle);
+        if whole.order().is_err() {
+            for cycle in whole.cycles() {
+                self.cycle(&cycle);
+            }
             return None;
         }
         let people = self.task_edges(&mut needs, tasks_of);
@@ -214,7 +216,7 @@ impl Binder<'_> {
     fn cycle(&mut self, cycle: &[usize]) {
         // A task is named only where the cycle passes it from end to begin; else its step is there.
         let nodes = self.nodes();
-        let members: Vec<(String, Arc<SourceFile>, Span)> = cycle
+        let mut members: Vec<(String, Arc<SourceFile>, Span)> = cycle
             .windows(2)
             .filter_map(|pair| {
                 if let Some(placed) = self.placed.get(pair[0]) {
@@ -230,6 +232,9 @@ impl Binder<'_> {
                 Some((written.short.clone(), Arc::clone(&self.sources.document.file), span))
             })
             .collect();
+        // Told from the place that a reader comes to first.
+        let start = (0..members.len()).min_by_key(|at| (&members[*at].1.path, members[*at].2));
+        members.rotate_left(start.unwrap_or_default());
         let Some(((first, file, span), others)) = members.split_first() else { return };
         let mut chain: Vec<&str> = members.iter().map(|(id, ..)| id.as_str()).collect();
         chain.push(first);

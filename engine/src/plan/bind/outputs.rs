@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::binder::Binder;
 use super::build::Built;
-use crate::kind::OutputType;
+use crate::kind::{OutputType, ParamType};
+use crate::plan::coerce;
 use crate::plan::model::StepIx;
-use crate::plan::params::{self, OutputUse};
+use crate::plan::params::OutputUse;
 use crate::text::Diagnostic;
 
 impl Binder<'_> {
@@ -43,7 +44,7 @@ impl Binder<'_> {
                 self.bad_use(*ix, used, "unknown-reference", message, help);
                 continue;
             };
-            if let Some(wanted) = used.wanted.filter(|wanted| !params::accepts(*wanted, ty)) {
+            if let Some(wanted) = used.wanted.filter(|wanted| !coerce::accepts(*wanted, ty)) {
                 let is = match ty {
                     OutputType::String => "text",
                     OutputType::Int => "a number",
@@ -55,7 +56,12 @@ impl Binder<'_> {
                     step.id,
                     wanted.expected()
                 );
-                let help = "declare the output with its type, for example `outputs: {rows: int}`, or use another one";
+                let help = match wanted {
+                    ParamType::Bool | ParamType::Int => {
+                        "declare the output with its type, for example `outputs: {rows: int}`"
+                    }
+                    _ => "an output is a single value that the journal keeps; write this one out",
+                };
                 self.bad_use(*ix, used, "wrong-type", message, help.to_owned());
             }
         }

@@ -138,7 +138,8 @@ impl Binder<'_> {
         let document = self.sources.document;
         for (ix, task) in document.tasks.iter().enumerate() {
             let Some(block) = &task.steps else { continue };
-            let Some(list) = &block.list else { continue };
+            // A block that holds no list was reported by the parser.
+            let Some(list) = block.list.as_ref().filter(|l| l.as_seq().is_some()) else { continue };
             let steps = reader::read_steps(&document.file, list, &mut self.found);
             let file = Arc::clone(&document.file);
             if self.claim(origins, ix, Origin { what: "a `steps` block", file, span: block.span }) {

@@ -7,6 +7,7 @@ use crate::kind::Kind;
 use crate::plan::model::PlanPrecondition;
 use crate::plan::params::{self, Scope};
 use crate::plan::raw::{RawPlan, RawPrecondition};
+use crate::plan::resolve;
 use crate::text::Diagnostic;
 
 /// What a text of the plan file names.
@@ -63,7 +64,7 @@ impl Binder<'_> {
         kind: &dyn Kind,
         read: &params::Read,
     ) {
-        let Ok(with) = params::resolve(&read.with, kind.params(), &|_, _| None) else { return };
+        let Ok(with) = resolve::resolve(&read.with, kind.params(), &|_, _| None) else { return };
         let step = match kind.build(&with) {
             Ok(step) => step,
             Err(problems) => {

@@ -13,13 +13,13 @@ use super::world::{Flavour, Repair, Spec, World};
 
 /// A plan in the making, with what the world knows of its steps.
 #[derive(Debug, Clone)]
-pub struct Build {
-    pub plan: Plan,
-    pub specs: Vec<Spec>,
+pub(crate) struct Build {
+    pub(crate) plan: Plan,
+    pub(crate) specs: Vec<Spec>,
 }
 
 /// A step whose effect can be looked at.
-pub fn state() -> Spec {
+pub(crate) fn state() -> Spec {
     Spec {
         flavour: Flavour::State,
         var: usize::MAX,
@@ -31,27 +31,27 @@ pub fn state() -> Spec {
 }
 
 /// A command without a check.
-pub fn command(rerun_safe: bool) -> Spec {
+pub(crate) fn command(rerun_safe: bool) -> Spec {
     Spec { flavour: Flavour::Command { rerun_safe }, repair: Repair::Impossible, ..state() }
 }
 
 /// Evidence about the effects of other steps.
-pub fn proof(subject: &[StepIx]) -> Spec {
+pub(crate) fn proof(subject: &[StepIx]) -> Spec {
     Spec { flavour: Flavour::Proof { subject: subject.to_vec() }, undo: false, ..state() }
 }
 
 /// A person decides.
-pub fn gate() -> Spec {
+pub(crate) fn gate() -> Spec {
     Spec { flavour: Flavour::Gate, undo: false, ..state() }
 }
 
 /// A person does it.
-pub fn manual() -> Spec {
+pub(crate) fn manual() -> Spec {
     Spec { flavour: Flavour::Manual, undo: false, ..state() }
 }
 
 impl Build {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let task = PlanTask {
             id: "T01".to_owned(),
             full_id: "WP-T01".to_owned(),
@@ -84,7 +84,7 @@ impl Build {
     }
 
     /// Adds a step after those that it needs.
-    pub fn step(&mut self, id: &str, mut spec: Spec, needs: &[StepIx]) -> StepIx {
+    pub(crate) fn step(&mut self, id: &str, mut spec: Spec, needs: &[StepIx]) -> StepIx {
         let ix = self.plan.steps.len();
         if spec.var == usize::MAX {
             spec.var = ix;
@@ -115,14 +115,27 @@ impl Build {
         ix
     }
 
+    /// A step that opens a bracket.
+    pub(crate) fn open(&mut self, id: &str, needs: &[StepIx]) -> StepIx {
+        let step = self.step(id, state(), needs);
+        self.plan.steps[step].class = Class::Bracket;
+        step
+    }
+
     /// The step that closes what `open` opened.
-    pub fn close(&mut self, id: &str, open: StepIx, needs: &[StepIx]) -> StepIx {
+    pub(crate) fn close(&mut self, id: &str, open: StepIx, needs: &[StepIx]) -> StepIx {
         let spec = Spec { inverse: true, var: self.specs[open].var, ..state() };
         self.step(id, spec, needs)
     }
 
     /// Declares a bracket; what is inside follows from the order.
-    pub fn bracket(&mut self, name: &str, open: StepIx, close: StepIx, on_failure: OnFailure) {
+    pub(crate) fn bracket(
+        &mut self,
+        name: &str,
+        open: StepIx,
+        close: StepIx,
+        on_failure: OnFailure,
+    ) {
         let needs: Vec<Vec<StepIx>> = self.plan.steps.iter().map(|s| s.needs.clone()).collect();
         let graph = Graph::new(&needs);
         let before = graph.before(close);
@@ -143,15 +156,15 @@ impl Build {
         });
     }
 
-    pub fn retry(&mut self, step: StepIx, max: u32) {
+    pub(crate) fn retry(&mut self, step: StepIx, max: u32) {
         self.plan.steps[step].retry = Some(Retry { max, backoff_ms: 1000 });
     }
 
-    pub fn plan(&self) -> Arc<Plan> {
+    pub(crate) fn plan(&self) -> Arc<Plan> {
         Arc::new(self.plan.clone())
     }
 
-    pub fn world(&self) -> World {
+    pub(crate) fn world(&self) -> World {
         World::new(self.specs.len())
     }
 }

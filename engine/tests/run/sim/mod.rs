@@ -5,7 +5,6 @@ mod oracle;
 mod process;
 mod world;
 
-pub use build::{Build, command, gate, manual, proof, state};
-pub use oracle::Oracle;
-pub use process::{Cut, Leaves, Outcome, Process, Run};
-pub use world::{Flavour, Repair, Spec, Val, World};
+pub(crate) use build::{Build, command, gate, manual, proof, state};
+pub(crate) use process::{Cut, Leaves, Outcome, Process, Run, somebody};
+pub(crate) use world::{Flavour, Repair, Spec, Val};

@@ -20,7 +20,7 @@ struct Step {
 
 /// Reads events as they are committed.
 #[derive(Debug, Clone)]
-pub struct Oracle {
+pub(crate) struct Oracle {
     steps: Vec<Step>,
     /// Open brackets.
     open: Vec<bool>,
@@ -29,11 +29,11 @@ pub struct Oracle {
     held: Vec<bool>,
     ended: Option<(String, String)>,
     backwards: bool,
-    pub violations: Vec<String>,
+    pub(crate) violations: Vec<String>,
 }
 
 impl Oracle {
-    pub fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         Self {
             steps: vec![Step::default(); plan.steps.len()],
             open: vec![false; plan.brackets.len()],
@@ -50,17 +50,17 @@ impl Oracle {
     }
 
     /// A look after an attempt said that it is so.
-    pub fn verified(&mut self, step: StepIx) {
+    pub(crate) fn verified(&mut self, step: StepIx) {
         self.steps[step].verified = true;
     }
 
     /// How the last process ended.
-    pub fn ended(&self) -> Option<&(String, String)> {
+    pub(crate) fn ended(&self) -> Option<&(String, String)> {
         self.ended.as_ref()
     }
 
     /// Brackets that stand open without a word about it.
-    pub fn silently_open(&self, plan: &Plan) -> Vec<String> {
+    pub(crate) fn silently_open(&self, plan: &Plan) -> Vec<String> {
         let said = self.ended.as_ref().map_or("", |(_, reason)| reason);
         (0..self.open.len())
             .filter(|b| self.open[*b])
@@ -94,7 +94,7 @@ impl Oracle {
     }
 
     /// Takes in one committed event.
-    pub fn event(&mut self, plan: &Plan, specs: &[Spec], event: &Event) {
+    pub(crate) fn event(&mut self, plan: &Plan, specs: &[Spec], event: &Event) {
         if let Some((state, _)) = &self.ended
             && !matches!(
                 event,
@@ -174,7 +174,7 @@ impl Oracle {
             Event::StepDone { attempt, .. } => {
                 let begun = self.steps[ix].intent == Some(*attempt);
                 let asked = specs[ix].flavour == Flavour::Gate;
-                if !asked && !(begun && self.steps[ix].verified) {
+                if !(asked || begun && self.steps[ix].verified) {
                     self.violated(format!("`{name}` is called done without intent and verify"));
                 }
                 self.finished(ix);
@@ -185,7 +185,9 @@ impl Oracle {
                 self.steps[ix].intent = None;
                 self.steps[ix].standing = false;
             }
-            Event::UndoDone { .. } => {
+            // What a release passes by is stale: what it rests on is taken back.
+            Event::UndoSkipped { .. } if !self.backwards => self.steps[ix].standing = false,
+            Event::UndoDone { .. } | Event::UndoIntent { .. } => {
                 self.steps[ix].intent = None;
                 self.steps[ix].standing = false;
             }

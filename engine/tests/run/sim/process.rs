@@ -17,7 +17,7 @@ use super::world::{Flavour, Repair, Spec, Val, World};
 
 /// How an attempt is to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     Fails(Val),
     TimesOut(Val),
     NotStarted,
@@ -27,7 +27,7 @@ pub enum Outcome {
 
 /// What a cut leaves of an action that was under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leaves {
+pub(crate) enum Leaves {
     Nothing,
     Half,
     All,
@@ -35,34 +35,34 @@ pub enum Leaves {
 
 /// A point at which a process may die: the journal's length, the world, what was under way.
 #[derive(Debug, Clone)]
-pub struct Cut {
-    pub events: usize,
-    pub world: World,
-    pub in_flight: Vec<Action>,
+pub(crate) struct Cut {
+    pub(crate) events: usize,
+    pub(crate) world: World,
+    pub(crate) in_flight: Vec<Action>,
 }
 
 /// A run in a simulated world, over any number of processes.
 #[derive(Debug, Clone)]
-pub struct Run {
-    pub plan: Arc<Plan>,
-    pub specs: Arc<Vec<Spec>>,
-    pub world: World,
-    pub journal: Vec<Event>,
-    pub oracle: Oracle,
-    pub jobs: usize,
+pub(crate) struct Run {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) specs: Arc<Vec<Spec>>,
+    pub(crate) world: World,
+    pub(crate) journal: Vec<Event>,
+    pub(crate) oracle: Oracle,
+    pub(crate) jobs: usize,
     /// How attempts go, by step and attempt; well where nothing is said.
-    pub outcomes: HashMap<(StepIx, u32), Outcome>,
+    pub(crate) outcomes: HashMap<(StepIx, u32), Outcome>,
     /// How many undos of a step fail before one goes well.
-    pub bad_undos: HashMap<StepIx, u32>,
-    pub past: HashMap<StepIx, Past>,
+    pub(crate) bad_undos: HashMap<StepIx, u32>,
+    pub(crate) past: HashMap<StepIx, Past>,
     /// Others changed the world: an effect that is there already is then nobody's fault.
-    pub disturbed: bool,
+    pub(crate) disturbed: bool,
     /// Points of death of all processes so far, where they are wanted.
-    pub cuts: Option<Vec<Cut>>,
-    pub applied: Vec<u32>,
+    pub(crate) cuts: Option<Vec<Cut>>,
+    pub(crate) applied: Vec<u32>,
 }
 
-pub fn owner() -> ProcessId {
+fn owner() -> ProcessId {
     ProcessId {
         pid: 1,
         started_ticks: 1,
@@ -72,12 +72,12 @@ pub fn owner() -> ProcessId {
     }
 }
 
-fn somebody() -> Person {
+pub(crate) fn somebody() -> Person {
     Person { who: "ops".to_owned(), reason: "looked at it".to_owned(), signature: None }
 }
 
 impl Run {
-    pub fn new(build: &Build, jobs: usize) -> Self {
+    pub(crate) fn new(build: &Build, jobs: usize) -> Self {
         let started = RunStarted {
             run: "r1".to_owned(),
             plan: build.plan.clone(),
@@ -110,17 +110,17 @@ impl Run {
         }
     }
 
-    pub fn commit(&mut self, event: Event) {
+    pub(crate) fn commit(&mut self, event: Event) {
         self.oracle.event(&self.plan, &self.specs, &event);
         self.journal.push(event);
     }
 
-    pub fn fold(&self) -> RunState {
+    pub(crate) fn fold(&self) -> RunState {
         RunState::fold(self.journal.iter().map(|e| (0, e))).expect("a journal begins with a start")
     }
 
     /// Another process goes on.
-    pub fn resume(&mut self) {
+    pub(crate) fn resume(&mut self) {
         self.commit(Event::RunResumed {
             owner: owner(),
             plan: None,
@@ -130,11 +130,17 @@ impl Run {
     }
 
     /// Another process goes back.
-    pub fn roll_back(&mut self) {
+    pub(crate) fn roll_back(&mut self) {
         self.commit(Event::RollbackStarted { owner: owner(), to: None, accept_loss: false });
     }
 
-    pub fn process(&mut self) -> Process<'_> {
+    /// The same, unseen by the oracle.
+    pub(crate) fn roll_back_quietly(&mut self) {
+        let owner = owner();
+        self.journal.push(Event::RollbackStarted { owner, to: None, accept_loss: false });
+    }
+
+    pub(crate) fn process(&mut self) -> Process<'_> {
         let options = Options {
             jobs: self.jobs,
             grace_ms: 1000,
@@ -148,12 +154,13 @@ impl Run {
             queue: Vec::new(),
             timers: Vec::new(),
             ended: None,
+            quiet: false,
             killed: false,
         }
     }
 
     /// A person answers all that waits, truthfully; whether there was anything.
-    pub fn answer(&mut self) -> bool {
+    pub(crate) fn answer(&mut self) -> bool {
         let state = self.fold();
         let mut any = false;
         for (ix, rec) in state.steps.iter().enumerate() {
@@ -182,7 +189,7 @@ impl Run {
     }
 
     /// Goes on until it ends with something else than waiting, answering in between.
-    pub fn settle(&mut self) -> Ending {
+    pub(crate) fn settle(&mut self) -> Ending {
         for _ in 0..20 {
             let ending = self.process().finish();
             if ending == Ending::Failed && !self.plan.brackets.is_empty() {
@@ -199,13 +206,60 @@ impl Run {
             }
             self.resume();
         }
-        self.oracle.violations.push("it waits for ever".to_owned());
+        if !self.disturbed {
+            self.oracle.violations.push("it waits for ever".to_owned());
+        }
         Ending::Waiting
+    }
+
+    /// Settles, and tries again after every failure, as a patient operator would.
+    pub(crate) fn settle_whatever(&mut self) -> Ending {
+        let mut ending = Ending::Failed;
+        for _ in 0..20 {
+            ending = self.settle();
+            match ending {
+                Ending::Failed | Ending::RollbackIncomplete | Ending::Interrupted => self.resume(),
+                _ => break,
+            }
+        }
+        ending
+    }
+
+    /// Whoever refused a gate comes round.
+    pub(crate) fn reopen_gates(&mut self) {
+        let gates = self.fold().gates;
+        for (gate, _) in gates.into_iter().filter(|(_, (approved, _))| !approved) {
+            self.commit(Event::GateApproved { gate, person: somebody() });
+        }
+    }
+
+    /// The plan, for a message.
+    pub(crate) fn plan_text(&self) -> String {
+        let mut out = String::new();
+        for (step, spec) in self.plan.steps.iter().zip(self.specs.iter()) {
+            out.push_str(&format!(
+                "{} needs {:?} holds {:?} {:?} undo {} {:?}{}\n",
+                step.id,
+                step.needs,
+                step.holds,
+                spec.flavour,
+                spec.undo,
+                spec.repair,
+                if step.point_of_no_return { " NO RETURN" } else { "" }
+            ));
+        }
+        for b in &self.plan.brackets {
+            out.push_str(&format!(
+                "{} {}..{} inside {:?} {:?} {:?}\n",
+                b.name, b.open, b.close, b.inside, b.on_failure, b.gate
+            ));
+        }
+        format!("{out}{:?} {:?}", self.outcomes, self.bad_undos)
     }
 
     /// The run as the next process finds it after a death at `cut`, where what was under way left
     /// what `leaves` says.
-    pub fn died(&self, cut: &Cut, leaves: &[Leaves]) -> Self {
+    pub(crate) fn died(&self, cut: &Cut, leaves: &[Leaves]) -> Self {
         let mut next = self.clone();
         next.cuts = None;
         next.world = cut.world.clone();
@@ -226,7 +280,7 @@ impl Run {
     }
 
     /// An action is cut short.
-    pub fn leave(&mut self, action: &Action, leaves: Leaves) {
+    pub(crate) fn leave(&mut self, action: &Action, leaves: Leaves) {
         let (step, all) = match action {
             Action::Apply { step, .. } => (*step, self.specs[*step].wants()),
             Action::Undo { step } => (*step, self.specs[*step].unwanted()),
@@ -251,7 +305,7 @@ impl Run {
     }
 
     /// All that was said and done, for a message.
-    pub fn story(&self) -> String {
+    pub(crate) fn story(&self) -> String {
         let mut out = String::new();
         for event in &self.journal {
             match event {
@@ -269,7 +323,7 @@ impl Run {
 
 impl Cut {
     /// What may have changed the world when the process died.
-    pub fn acting(&self) -> impl Iterator<Item = &Action> {
+    pub(crate) fn acting(&self) -> impl Iterator<Item = &Action> {
         self.in_flight.iter().filter(|a| {
             matches!(a, Action::Apply { .. } | Action::Undo { .. } | Action::Repair { .. })
         })
@@ -277,20 +331,36 @@ impl Cut {
 }
 
 /// One process.
-pub struct Process<'r> {
-    pub run: &'r mut Run,
-    pub machine: Machine,
+pub(crate) struct Process<'r> {
+    pub(crate) run: &'r mut Run,
+    pub(crate) machine: Machine,
     /// What was asked for and not yet performed.
-    pub queue: Vec<Action>,
-    pub timers: Vec<Timer>,
-    pub ended: Option<Ending>,
+    pub(crate) queue: Vec<Action>,
+    pub(crate) timers: Vec<Timer>,
+    pub(crate) ended: Option<Ending>,
+    /// Only the journal is kept: the oracle's checks cost more than the decisions.
+    pub(crate) quiet: bool,
     killed: bool,
 }
 
 impl Process<'_> {
-    pub fn input(&mut self, input: Input) {
+    pub(crate) fn input(&mut self, input: Input) {
         let decision = self.machine.decide(0, input);
+        if self.quiet {
+            self.run.journal.extend(decision.events);
+            for action in decision.actions {
+                match action {
+                    Action::Finish(ending) => self.ended = Some(ending),
+                    Action::Wake { .. } | Action::Stop { .. } => {}
+                    action => self.queue.push(action),
+                }
+            }
+            return;
+        }
         for event in decision.events {
+            if let Event::BracketReleased { bracket } = &event {
+                self.check_released(bracket);
+            }
             self.run.commit(event);
         }
         for action in decision.actions {
@@ -322,15 +392,25 @@ impl Process<'_> {
         }
     }
 
+    /// A released bracket has given the service back.
+    fn check_released(&mut self, bracket: &str) {
+        let found = self.run.plan.brackets.iter().find(|b| b.name == bracket);
+        let open = found.expect("the bracket exists").open;
+        let down = self.run.world.vars[self.run.specs[open].var] != Val::Absent;
+        if down && !self.run.disturbed {
+            self.run.oracle.violations.push(format!("`{bracket}` was released and is down"));
+        }
+    }
+
     /// Performs one action and tells the machine.
-    pub fn perform(&mut self, at: usize) {
+    pub(crate) fn perform(&mut self, at: usize) {
         let action = self.queue.remove(at);
         let input = self.outcome(action);
         self.input(input);
     }
 
     /// Ends an action that was told to stop, leaving something.
-    pub fn stop(&mut self, at: usize, leaves: Leaves) {
+    pub(crate) fn stop(&mut self, at: usize, leaves: Leaves) {
         let action = self.queue.remove(at);
         self.run.leave(&action, leaves);
         let error = Box::new(StepError::new(ErrorCause::Cancelled, "was told to stop"));
@@ -343,7 +423,8 @@ impl Process<'_> {
         self.input(input);
     }
 
-    fn outcome(&mut self, action: Action) -> Input {
+    /// What an action comes to.
+    pub(crate) fn outcome(&mut self, action: Action) -> Input {
         let run = &mut *self.run;
         let spec = |step: StepIx| run.specs[step].clone();
         match action {
@@ -445,7 +526,7 @@ impl Process<'_> {
     }
 
     /// Lets the first timer ring that a process without work waits for.
-    pub fn ring(&mut self) -> bool {
+    pub(crate) fn ring(&mut self) -> bool {
         let Some(at) = self.timers.iter().position(|t| matches!(t, Timer::Retry(_))) else {
             return false;
         };
@@ -455,12 +536,12 @@ impl Process<'_> {
     }
 
     /// Whether a kill was asked for.
-    pub fn is_killed(&self) -> bool {
+    pub(crate) fn is_killed(&self) -> bool {
         self.killed
     }
 
     /// Begins, and performs everything in order until the end.
-    pub fn finish(mut self) -> Ending {
+    pub(crate) fn finish(mut self) -> Ending {
         self.input(Input::Begin);
         loop {
             if let Some(ending) = self.ended {
@@ -477,7 +558,7 @@ impl Process<'_> {
     }
 
     /// What must be true at the end of a process.
-    pub fn check_end(&mut self) {
+    pub(crate) fn check_end(&mut self) {
         let silent = self.run.oracle.silently_open(&self.run.plan);
         if !silent.is_empty() {
             let ended = self.run.oracle.ended().cloned();

@@ -8,7 +8,7 @@ use workplan_engine::run::{Purpose, Sight};
 
 /// An effect in the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Val {
+pub(crate) enum Val {
     Absent,
     Half,
     Done,
@@ -16,7 +16,7 @@ pub enum Val {
 
 /// What a step is, as far as the machine can tell the difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Flavour {
+pub(crate) enum Flavour {
     /// Its effect can be looked at. Making it twice is an error.
     State,
     /// A command without a check: only the record is known.
@@ -31,7 +31,7 @@ pub enum Flavour {
 
 /// What a repair comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repair {
+pub(crate) enum Repair {
     ToAbsent,
     ToDone,
     Impossible,
@@ -39,52 +39,52 @@ pub enum Repair {
 
 /// One step as the world knows it.
 #[derive(Debug, Clone)]
-pub struct Spec {
-    pub flavour: Flavour,
+pub(crate) struct Spec {
+    pub(crate) flavour: Flavour,
     /// The effect that it makes.
-    pub var: usize,
+    pub(crate) var: usize,
     /// It takes the effect away: what closes a bracket undoes what opened it.
-    pub inverse: bool,
-    pub undo: bool,
-    pub repair: Repair,
-    pub prepares: bool,
+    pub(crate) inverse: bool,
+    pub(crate) undo: bool,
+    pub(crate) repair: Repair,
+    pub(crate) prepares: bool,
 }
 
 impl Spec {
-    pub fn wants(&self) -> Val {
+    pub(crate) fn wants(&self) -> Val {
         if self.inverse { Val::Absent } else { Val::Done }
     }
 
-    pub fn unwanted(&self) -> Val {
+    pub(crate) fn unwanted(&self) -> Val {
         if self.inverse { Val::Done } else { Val::Absent }
     }
 
     /// Whether it has an effect of its own.
-    pub fn acts(&self) -> bool {
+    pub(crate) fn acts(&self) -> bool {
         matches!(self.flavour, Flavour::State | Flavour::Command { .. })
     }
 }
 
 /// All effects, each with a count of its changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct World {
-    pub vars: Vec<Val>,
-    pub revisions: Vec<u32>,
+pub(crate) struct World {
+    pub(crate) vars: Vec<Val>,
+    pub(crate) revisions: Vec<u32>,
 }
 
 impl World {
-    pub fn new(size: usize) -> Self {
+    pub(crate) fn new(size: usize) -> Self {
         Self { vars: vec![Val::Absent; size], revisions: vec![0; size] }
     }
 
-    pub fn set(&mut self, var: usize, val: Val) {
+    pub(crate) fn set(&mut self, var: usize, val: Val) {
         if self.vars[var] != val {
             self.vars[var] = val;
             self.revisions[var] += 1;
         }
     }
 
-    pub fn is_done(&self, spec: &Spec) -> bool {
+    pub(crate) fn is_done(&self, spec: &Spec) -> bool {
         self.vars[spec.var] == spec.wants()
     }
 
@@ -93,7 +93,7 @@ impl World {
     }
 
     /// What a look says, as the contract of each flavour has it.
-    pub fn look(&self, spec: &Spec, past: &Past, purpose: &Purpose) -> Sight {
+    pub(crate) fn look(&self, spec: &Spec, past: &Past, purpose: &Purpose) -> Sight {
         let observation = match &spec.flavour {
             Flavour::State => match self.vars[spec.var] {
                 Val::Half => Observation::half("a part of it is there"),
@@ -163,7 +163,7 @@ impl World {
     }
 
     /// What an attempt gives that went well.
-    pub fn applied(&self, spec: &Spec) -> Applied {
+    pub(crate) fn applied(&self, spec: &Spec) -> Applied {
         let outputs = match &spec.flavour {
             Flavour::Proof { subject } => {
                 BTreeMap::from([("subject".to_owned(), self.subject(subject))])
@@ -174,7 +174,7 @@ impl World {
     }
 
     /// Takes an effect back, as `rm` would: what is not there is an error.
-    pub fn undo(&mut self, spec: &Spec) -> Result<(), Box<StepError>> {
+    pub(crate) fn undo(&mut self, spec: &Spec) -> Result<(), Box<StepError>> {
         if self.vars[spec.var] == spec.unwanted() {
             return Err(Box::new(StepError::failed("there is nothing to take away")));
         }

@@ -1,0 +1,419 @@
+//! What is due, for small plans and a world that is a table.
+
+use std::collections::{HashMap, HashSet};
+
+use super::*;
+use crate::digest::Digest;
+use crate::kind::With;
+use crate::plan::{Bracket, OnFailure, PlanStep, PlanTask, TargetRef, WorkplanRef};
+
+/// A plan in the making; names are kept short so that a test reads like the plan.
+struct Case {
+    plan: Plan,
+    seen: HashMap<StepIx, Seen>,
+    settled: HashSet<StepIx>,
+    forced: HashSet<StepIx>,
+    edited: HashSet<StepIx>,
+    blind: HashSet<StepIx>,
+    gates: HashSet<StepIx>,
+    open: HashSet<usize>,
+    looks: Vec<StepIx>,
+}
+
+impl Knowledge for Case {
+    fn settled(&self, step: StepIx) -> bool {
+        self.settled.contains(&step)
+    }
+    fn forced(&self, step: StepIx) -> bool {
+        self.forced.contains(&step)
+    }
+    fn lookable(&self, step: StepIx) -> bool {
+        !self.blind.contains(&step)
+    }
+    fn edited(&self, step: StepIx) -> bool {
+        self.edited.contains(&step)
+    }
+    fn bracket_open(&self, bracket: usize) -> bool {
+        self.open.contains(&bracket)
+    }
+}
+
+impl Case {
+    fn new() -> Self {
+        let workplan =
+            WorkplanRef { id: "WP".to_owned(), title: "WP".to_owned(), path: "/wp.md".into() };
+        let target = TargetRef {
+            name: "local".to_owned(),
+            kind: "local".to_owned(),
+            identity: "here".to_owned(),
+            of_record: true,
+            live: false,
+            implicit: true,
+        };
+        let plan = Plan {
+            workplan,
+            target,
+            tasks: Vec::new(),
+            steps: Vec::new(),
+            brackets: Vec::new(),
+            preconditions: Vec::new(),
+        };
+        let mut this = Self {
+            plan,
+            seen: HashMap::new(),
+            settled: HashSet::new(),
+            forced: HashSet::new(),
+            edited: HashSet::new(),
+            blind: HashSet::new(),
+            gates: HashSet::new(),
+            open: HashSet::new(),
+            looks: Vec::new(),
+        };
+        this.task("T01", TaskStatus::Todo);
+        this
+    }
+
+    fn task(&mut self, id: &str, status: TaskStatus) -> usize {
+        self.plan.tasks.push(PlanTask {
+            id: id.to_owned(),
+            full_id: format!("WP-{id}"),
+            title: id.to_owned(),
+            status,
+            steps: Vec::new(),
+            needs: Vec::new(),
+            clauses: Vec::new(),
+        });
+        self.plan.tasks.len() - 1
+    }
+
+    /// A state step of the newest task; absent.
+    fn step(&mut self, id: &str, needs: &[StepIx]) -> StepIx {
+        let task = self.plan.tasks.len() - 1;
+        self.plan.steps.push(PlanStep {
+            id: id.to_owned(),
+            task,
+            kind: "simulated".to_owned(),
+            class: Class::State,
+            with: With::default(),
+            needs: needs.to_vec(),
+            needs_people: Vec::new(),
+            timeout_ms: None,
+            retry: None,
+            holds: Vec::new(),
+            point_of_no_return: false,
+            always: false,
+            retired: false,
+            proves: false,
+            meaning: Digest::of(id.as_bytes()),
+        });
+        self.plan.steps.len() - 1
+    }
+
+    fn proof(&mut self, id: &str, needs: &[StepIx]) -> StepIx {
+        let step = self.step(id, needs);
+        self.plan.steps[step].class = Class::Proof;
+        step
+    }
+
+    fn so(&mut self, steps: &[StepIx]) {
+        self.seen.extend(steps.iter().map(|s| (*s, Seen::Done)));
+    }
+
+    fn bracket(&mut self, open: StepIx, close: StepIx, inside: &[StepIx]) {
+        self.plan.brackets.push(Bracket {
+            name: "outage".to_owned(),
+            open,
+            close,
+            inside: inside.to_vec(),
+            budget_ms: None,
+            on_failure: OnFailure::Release,
+            gate: None,
+        });
+    }
+
+    fn resolve(&mut self, scope: Option<Scope>) -> Vec<Mark> {
+        let mut resolver = Resolver::start(&self.plan, scope.as_ref(), self);
+        loop {
+            let looks = resolver.take_looks();
+            if looks.is_empty() {
+                assert!(resolver.is_finished());
+                return resolver.finish(&self.plan);
+            }
+            for step in looks {
+                self.looks.push(step);
+                let seen = self.seen.get(&step).cloned().unwrap_or(Seen::Absent);
+                let asks = self.gates.contains(&step);
+                resolver.looked(&self.plan, self, step, Observation::new(seen), asks);
+            }
+        }
+    }
+
+    /// The names of the steps that are due.
+    fn due(&mut self, scope: Option<Scope>) -> Vec<&str> {
+        let marks = self.resolve(scope);
+        let due = (0..marks.len()).filter(|s| marks[*s].is_due());
+        due.map(|s| self.plan.steps[s].id.as_str()).collect()
+    }
+}
+
+#[test]
+fn what_is_so_needs_nothing_before_it() {
+    let mut case = Case::new();
+    let a = case.step("a", &[]);
+    let b = case.step("b", &[a]);
+    case.step("c", &[b]);
+    case.so(&[b]);
+    assert_eq!(case.due(None), ["c"]);
+    assert!(!case.looks.contains(&a), "nobody has to look at it");
+    case.so(&[2]);
+    assert_eq!(case.due(None), [""; 0]);
+}
+
+#[test]
+fn half_unknown_and_unlookable_steps_are_due_with_what_they_need() {
+    for seen in [Seen::Half("a part".to_owned()), Seen::Unknown("no answer".to_owned())] {
+        let mut case = Case::new();
+        let a = case.step("a", &[]);
+        let b = case.step("b", &[a]);
+        case.seen.insert(b, seen);
+        assert_eq!(case.due(None), ["a", "b"]);
+    }
+    let mut case = Case::new();
+    let a = case.step("a", &[]);
+    let b = case.step("b", &[a]);
+    case.so(&[b]);
+    case.blind.insert(b);
+    assert_eq!(case.due(None), ["a", "b"]);
+    assert_eq!(case.looks, [a]);
+}
+
+#[test]
+fn a_proof_is_due_again_when_what_it_directly_needs_acts() {
+    let mut case = Case::new();
+    let far = case.step("far", &[]);
+    let near = case.step("near", &[far]);
+    let proof = case.proof("proof", &[near]);
+    let later = case.proof("later", &[proof]);
+    case.so(&[near, proof, later]);
+    assert_eq!(case.due(None), [""; 0], "`far` is behind what is so");
+    case.plan.steps[far].always = true;
+    assert_eq!(case.due(None), ["far"], "`near` does not act");
+    case.seen.insert(near, Seen::Absent);
+    assert_eq!(case.due(None), ["far", "near", "proof", "later"]);
+}
+
+#[test]
+fn a_gate_is_asked_only_before_what_is_due() {
+    let mut case = Case::new();
+    let work = case.step("work", &[]);
+    let gate = case.step("gate", &[work]);
+    let proof = case.proof("proof", &[gate]);
+    case.gates.insert(gate);
+    case.so(&[work, proof]);
+    assert_eq!(case.due(None), [""; 0], "a valid proof does not ask again");
+    case.seen.insert(work, Seen::Absent);
+    assert_eq!(case.due(None), ["work"], "and it is `work` alone that is missing");
+    let other = case.step("other", &[gate]);
+    assert_eq!(case.due(None), ["work", "gate", "other"]);
+    case.so(&[other]);
+    case.seen.insert(proof, Seen::Absent);
+    assert_eq!(case.due(None), ["work", "gate", "proof"]);
+}
+
+/// stop, dump, restore, start, and a login proof after it.
+fn outage() -> Case {
+    let mut case = Case::new();
+    let stop = case.step("stop", &[]);
+    let dump = case.step("dump", &[stop]);
+    let restore = case.step("restore", &[dump]);
+    let start = case.step("start", &[restore]);
+    case.proof("login", &[start]);
+    case.bracket(stop, start, &[dump, restore]);
+    case
+}
+
+#[test]
+fn a_bracket_opens_only_if_a_step_inside_acts() {
+    let mut case = outage();
+    case.so(&[2, 3, 4]);
+    assert_eq!(case.due(None), [""; 0]);
+    assert!(!case.looks.contains(&0), "the opening of a shut bracket is not looked at");
+    let marks = case.resolve(None);
+    assert_eq!(marks[0], Mark::NotNeeded("nothing inside `outage` will act".to_owned()));
+    case.seen.insert(2, Seen::Absent);
+    assert_eq!(case.due(None), ["stop", "dump", "restore", "start", "login"]);
+    case.so(&[1]);
+    assert_eq!(case.due(None), ["stop", "restore", "start", "login"]);
+}
+
+#[test]
+fn that_the_service_is_up_says_nothing_of_the_work_inside() {
+    let mut case = outage();
+    // Only its end needs `restore`, and the service is up before the first run too.
+    case.so(&[3]);
+    assert_eq!(case.due(None), ["stop", "dump", "restore", "start", "login"]);
+}
+
+#[test]
+fn the_end_of_a_shut_bracket_alone_is_looked_at() {
+    let mut case = outage();
+    case.so(&[2, 4]);
+    assert_eq!(case.due(None), ["start", "login"], "the service is down for another reason");
+    case.seen.insert(3, Seen::Unknown("no answer".to_owned()));
+    assert_eq!(case.due(None), [""; 0], "it acts only on what was really seen");
+}
+
+#[test]
+fn an_open_bracket_is_closed_and_a_closed_one_opens_again() {
+    let mut case = outage();
+    case.settled.extend([0, 1, 2]);
+    case.open.insert(0);
+    assert_eq!(case.due(None), ["start", "login"]);
+    // It was closed in this run, then something inside is to be done again.
+    case.open.clear();
+    case.settled.extend([3, 4]);
+    assert_eq!(case.due(None), [""; 0]);
+    case.forced.insert(2);
+    assert_eq!(case.due(None), ["stop", "restore", "start"]);
+}
+
+#[test]
+fn scopes() {
+    let task = |id: &str| Some(Scope::Task(id.to_owned()));
+    let only = |id: &str| Some(Scope::Only(id.to_owned()));
+    let mut case = Case::new();
+    let a = case.step("a", &[]);
+    let b = case.step("b", &[a]);
+    case.task("T02", TaskStatus::Todo);
+    let c = case.step("c", &[b]);
+    case.step("d", &[c]);
+    assert_eq!(case.due(None), ["a", "b", "c", "d"]);
+    assert_eq!(case.due(task("T01")), ["a", "b"], "`b` is its goal although T02 needs it");
+    assert_eq!(case.due(task("T02")), ["a", "b", "c", "d"], "with what it needs");
+    assert_eq!(case.due(only("c")), ["c"]);
+    let marks = case.resolve(only("c"));
+    assert_eq!(marks[a], Mark::NotNeeded("not asked for".to_owned()));
+    // `--from` is the whole plan with orders to do steps again.
+    case.so(&[a, b, c, 3]);
+    case.forced.extend([c, 3]);
+    assert_eq!(case.due(Some(Scope::From("c".to_owned()))), ["c", "d"]);
+    let mut case = outage();
+    case.forced.insert(2);
+    assert_eq!(
+        case.due(only("restore")),
+        ["stop", "restore", "start"],
+        "never under a live service"
+    );
+}
+
+#[test]
+fn edited_steps_those_that_prove_and_those_always_due_are_goals() {
+    let mut case = Case::new();
+    let a = case.step("a", &[]);
+    let b = case.step("b", &[a]);
+    case.so(&[b]);
+    assert_eq!(case.due(None), [""; 0]);
+    case.edited.insert(a);
+    assert_eq!(case.due(None), ["a"]);
+    case.edited.clear();
+    case.plan.steps[a].proves = true;
+    assert_eq!(case.due(None), ["a"]);
+    case.plan.steps[a].proves = false;
+    case.plan.steps[b].always = true;
+    assert_eq!(case.due(None), ["a", "b"]);
+    case.settled.insert(b);
+    assert_eq!(case.due(None), [""; 0], "once in a run");
+    case.plan.steps[b].retired = true;
+    case.settled.clear();
+    assert_eq!(case.due(None), ["a"], "what is gone makes no demands");
+}
+
+#[test]
+fn a_held_task_blocks_what_needs_it_and_nothing_else() {
+    for status in [TaskStatus::Blocked, TaskStatus::Cancelled] {
+        let mut case = Case::new();
+        let a = case.step("a", &[]);
+        case.task("T02", status);
+        let b = case.step("b", &[a]);
+        case.task("T03", TaskStatus::Todo);
+        let c = case.step("c", &[b]);
+        let d = case.step("d", &[]);
+        let marks = case.resolve(None);
+        assert!(marks[a].is_due() && marks[d].is_due());
+        assert!(matches!(marks[b], Mark::Blocked { waits: false, .. }));
+        let Mark::Blocked { why, waits: true } = &marks[c] else { panic!("{:?}", marks[c]) };
+        assert!(why.starts_with("it needs `b`: task `T02` is "), "{why}");
+        case.so(&[c]);
+        assert!(matches!(case.resolve(None)[c], Mark::So(_)), "what is so waits for nobody");
+    }
+}
+
+#[test]
+fn a_persons_task_blocks_but_what_can_be_done_is_done() {
+    let mut case = Case::new();
+    let a = case.step("a", &[]);
+    let b = case.step("b", &[a]);
+    let c = case.step("c", &[b]);
+    let person = case.task("T02", TaskStatus::Todo);
+    case.plan.steps[b].needs_people = vec![person];
+    let marks = case.resolve(None);
+    assert!(marks[a].is_due());
+    assert_eq!(
+        marks[b],
+        Mark::Blocked {
+            why: "it needs `T02`, a person's task that is todo".to_owned(),
+            waits: true
+        }
+    );
+    assert!(matches!(marks[c], Mark::Blocked { waits: true, .. }));
+    case.plan.tasks[person].status = TaskStatus::Done;
+    assert_eq!(case.due(None), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_bracket_that_cannot_close_does_not_open() {
+    for stuck in 0..4 {
+        let mut case = outage();
+        let after = case.step("after", &[3]);
+        let beside = case.step("beside", &[1]);
+        let free = case.step("free", &[]);
+        let person = case.task("T02", TaskStatus::Todo);
+        case.plan.steps[stuck].needs_people = vec![person];
+        let marks = case.resolve(None);
+        for step in [0, 1, 2, 3, after, beside] {
+            assert!(
+                matches!(marks[step], Mark::Blocked { .. }),
+                "{stuck}: {step} is {:?}",
+                marks[step]
+            );
+        }
+        assert!(marks[free].is_due());
+    }
+    // Also where the step between the opening and the work is so.
+    let mut case = outage();
+    case.so(&[1]);
+    let person = case.task("T02", TaskStatus::Todo);
+    case.plan.steps[0].needs_people = vec![person];
+    assert!(matches!(case.resolve(None)[2], Mark::Blocked { .. }));
+}
+
+#[test]
+fn a_long_chain_is_resolved_without_depth() {
+    for class in [Class::State, Class::Proof] {
+        let mut case = Case::new();
+        for i in 0..100_000_usize {
+            let needs: Vec<StepIx> = i.checked_sub(1).into_iter().collect();
+            let step = case.step(&format!("s{i}"), &needs);
+            case.plan.steps[step].class = class;
+        }
+        let marks = case.resolve(None);
+        assert!(marks.iter().all(Mark::is_due));
+        assert_eq!(case.looks.len(), 100_000);
+        case.looks.clear();
+        let all: Vec<StepIx> = (0..100_000).collect();
+        case.so(&all);
+        assert!(!case.resolve(None).iter().any(Mark::is_due));
+        let looked = if class == Class::Proof { 100_000 } else { 1 };
+        assert_eq!(case.looks.len(), looked, "a proof rests on what it needs, a state does not");
+    }
+}
