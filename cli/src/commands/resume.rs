@@ -15,7 +15,7 @@ use super::{go, load};
 
 /// Goes on with a run.
 pub(crate) fn resume(app: &App, args: &Resume) -> Result<Exit, Failure> {
-    let here = select::here(app)?;
+    let here = select::here_to_work(app)?;
     let Some(view) = here.to_go_on(args.run.as_deref(), "resume")? else {
         let newest = here.newest(None)?;
         finished(app, &newest);
