@@ -15,7 +15,7 @@ use super::{go, load};
 
 /// Goes on with a run.
 pub(crate) fn resume(app: &App, args: &Resume) -> Result<Exit, Failure> {
-    let here = select::here(app)?;
+    let here = select::here_to_work(app)?;
     let Some(view) = here.to_go_on(args.run.as_deref(), "resume")? else {
         let newest = here.newest(None)?;
         finished(app, &newest);
@@ -106,9 +106,8 @@ pub(crate) fn say_down(app: &App, view: &RunView) {
 }
 
 fn say_where(app: &App, view: &RunView) {
-    let what = if view.word() == "rolling_back" { "goes on taking back" } else { "goes on with" };
     app.printer.say(&format!(
-        "{what} run {} of {} ({}): {}",
+        "run {} of {} ({}): {}",
         view.id(),
         app.printer.clean_err(&view.state.plan.workplan.id),
         view.word().replace('_', " "),

@@ -17,7 +17,7 @@ use super::{go, select};
 
 /// Takes a run back.
 pub(crate) fn rollback(app: &App, args: &Rollback) -> Result<Exit, Failure> {
-    let here = select::here(app)?;
+    let here = select::here_to_work(app)?;
     let Some(view) = here.to_go_on(args.run.as_deref(), "rollback")? else {
         let newest = here.newest(None)?;
         finished(app, &newest);
