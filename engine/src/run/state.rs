@@ -22,15 +22,15 @@ pub enum StepState {
     /// An attempt or a repair was begun and its end is not recorded. -> done, adopted, failed,
     /// pending, unknown
     Running,
-    /// Verified. -> undoing, undone
+    /// Verified. -> undoing, undone, running (by order), pending (a bracket's end when it opens again)
     Done,
     /// Found done after an attempt that did not say so. -> undoing, undone
     Adopted,
     /// It was so, or was not needed. -> pending (on resume)
     Skipped,
-    /// The last attempt failed. -> pending (on resume), adopted
+    /// The last attempt failed. -> pending (on resume), adopted, undoing
     Failed,
-    /// It cannot be told. -> adopted, pending
+    /// It cannot be told. -> adopted, pending, undoing
     Unknown,
     /// A person has to answer. -> pending, adopted, failed
     Waiting,
@@ -38,7 +38,7 @@ pub enum StepState {
     Undoing,
     /// Taken back. -> pending (on resume)
     Undone,
-    /// Could not be taken back. -> undoing
+    /// Could not be taken back. -> undoing, unknown, adopted
     UndoFailed,
 }
 
