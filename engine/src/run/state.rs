@@ -508,8 +508,9 @@ impl RunState {
                     rec.interruption = Some(error.what.clone());
                 } else if rec.state == StepState::Undoing {
                     rec.interruption = Some(UNDO_INTERRUPTED.to_owned());
-                } else {
-                    rec.interruption.get_or_insert_with(|| INTERRUPTED.to_owned());
+                } else if rec.interruption.is_none() {
+                    let said = rec.error.as_ref().map(|e| e.what.clone());
+                    rec.interruption = Some(said.unwrap_or_else(|| INTERRUPTED.to_owned()));
                 }
                 enter(rec, StepState::Unknown, Some(why.clone()));
                 rec.error = error.as_deref().cloned();

@@ -3,5 +3,6 @@
 mod edits;
 mod every_prefix;
 mod model;
+mod progress;
 mod sim;
 mod size;

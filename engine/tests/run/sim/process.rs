@@ -7,7 +7,7 @@ use workplan_engine::kind::{ErrorCause, Past, StepError};
 use workplan_engine::plan::{Plan, StepIx};
 use workplan_engine::process::ProcessId;
 use workplan_engine::run::{
-    Action, Ending, Event, Input, Machine, Options, Person, Purpose, RunStarted, RunState,
+    Action, Ending, Event, Input, Machine, Options, Person, Purpose, RunStarted, RunState, Scope,
     StepRevision, StepState, Timer,
 };
 
@@ -105,6 +105,13 @@ impl Run {
             past: HashMap::new(),
             disturbed: false,
             cuts: None,
+        }
+    }
+
+    /// Only a part is asked for; to be said before anything happens.
+    pub(crate) fn ask(&mut self, scope: Scope) {
+        if let [Event::RunStarted(started)] = self.journal.as_mut_slice() {
+            started.asked = Some(scope);
         }
     }
 
