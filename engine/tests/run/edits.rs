@@ -151,3 +151,27 @@ fn a_rollback_to_a_step_takes_back_what_comes_after_it() {
         assert_eq!(run.world.vars, left, "{to}: {}", run.story());
     }
 }
+
+#[test]
+fn what_is_held_on_to_is_looked_at_again_before_a_resume_begins_anything() {
+    let mut b = Build::new();
+    let fence = b.step("fence", state(), &[]);
+    let count = b.step("count", state(), &[fence]);
+    let between = b.step("between", state(), &[count]);
+    let copy = b.step("copy", state(), &[between]);
+    b.plan.steps[copy].holds = vec![fence, count];
+    let mut run = Run::new(&b, 1);
+    run.outcomes.insert((between, 1), Outcome::Fails(Val::Absent));
+    assert_eq!(run.process().finish(), Ending::Failed);
+    let mut broken = run.clone();
+    broken.world.set(fence, Val::Absent);
+    broken.world.set(count, Val::Absent);
+    broken.resume();
+    assert_eq!(broken.process().finish(), Ending::Failed);
+    assert_eq!(begun(&broken), ["fence", "count", "between"], "{}", broken.story());
+    let failed = |e: &&Event| matches!(e, Event::StepFailed { attempt: 0, .. });
+    assert_eq!(broken.journal.iter().filter(failed).count(), 1, "{}", broken.story());
+    run.resume();
+    assert_eq!(run.settle(), Ending::Succeeded);
+    check(&run);
+}
