@@ -330,7 +330,6 @@ pub async fn rollback(
     world: &World,
     state_dir: &StateDir,
     run: &str,
-    loaded: Option<&Loaded>,
     options: RollbackOptions,
     reporter: &mut dyn Reporter,
     control: mpsc::UnboundedReceiver<Control>,
