@@ -201,7 +201,9 @@ impl Resolver {
                     self.visit_needs(plan, know, step);
                 }
                 Seen::Absent if seen.not_looked => {
-                    self.due(plan, know, step, "not looked at".to_owned(), Some(seen));
+                    // The record says why there was nothing to look at, where there is one.
+                    let why = seen.record.clone().unwrap_or_else(|| "not looked at".to_owned());
+                    self.due(plan, know, step, why, Some(seen));
                 }
                 Seen::Absent => {
                     self.due(plan, know, step, "it is not so".to_owned(), Some(seen));

@@ -133,6 +133,8 @@ pub(super) fn sight(step: &dyn Step, observation: Observation) -> Sight {
 pub(super) fn look_now(step: &dyn Step, look: &Look, purpose: &Purpose) -> Option<Observation> {
     match purpose {
         Purpose::Verify(applied) => step.verify_now(look, applied),
+        // On the way back the step is asked what is there, not whether it is so.
+        Purpose::UndoBefore | Purpose::UndoRepaired | Purpose::UndoAfter => None,
         _ => step.observe_now(look),
     }
 }

@@ -305,6 +305,9 @@ pub async fn resume(
         Some((plan, revisions)) => (Some(Box::new(plan)), revisions),
         None => (None, Vec::new()),
     };
+    if let Some(plan) = &plan {
+        refuse_without_bracket(&state, plan)?;
+    }
     let edited: Vec<String> = revisions
         .iter()
         .filter_map(|r| match r {
@@ -320,6 +323,23 @@ pub async fn resume(
     history.edited.extend(edited.iter().filter_map(|step| state.step(step)));
     let machine = MachineOptions { jobs: options.jobs, grace: options.grace, history };
     driver.drive(state, machine, None, reporter, control).await
+}
+
+/// An edit must not take away what would close an open bracket.
+fn refuse_without_bracket(state: &RunState, plan: &Plan) -> Result<(), SessionError> {
+    for open in state.open_brackets() {
+        let name = &state.plan.brackets[open].name;
+        if !plan.brackets.iter().any(|b| b.name == *name) {
+            return Err(SessionError::NotNow {
+                what: format!("`{name}` is open, and the edited plan has no such bracket"),
+                help: format!(
+                    "put it back and resume, or take the run back: `workplan rollback {}`",
+                    state.run
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Takes a run back.

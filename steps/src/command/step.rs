@@ -213,6 +213,16 @@ impl Step for CommandStep {
         }
     }
 
+    async fn look_back(&self, look: &Look, _prepared: &Prepared) -> Observation {
+        match (&self.check, &look.past) {
+            // `rerun: safe` says that it may be done again, not that nothing of it is there.
+            (None, Past::Interrupted(why)) => {
+                Observation::unknown(format!("{why}; it has no check"))
+            }
+            _ => self.observe(look).await,
+        }
+    }
+
     async fn preview(&self, look: &Look, _seen: &Observation) -> Vec<Change> {
         self.run
             .iter()
