@@ -30,7 +30,7 @@ pub(crate) const STALE: Exit = Exit::Code(7);
 pub(crate) const WAITING: Exit = Exit::Code(8);
 /// A policy or an unmet precondition holds it.
 pub(crate) const HELD: Exit = Exit::Code(9);
-/// A bug, or a machine that does not let us work (a journal that cannot be read or written).
+/// A bug.
 pub(crate) const INTERNAL: Exit = Exit::Code(70);
 
 /// The table, for the reference.

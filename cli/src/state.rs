@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use workplan_engine::journal::{Journal, Mode, StateDir};
+use workplan_engine::journal::{Journal, JournalError, Mode, StateDir};
 
 use crate::app::App;
 use crate::exit;
@@ -48,12 +48,21 @@ pub(crate) fn open_read(dir: &StateDir) -> Result<Option<Journal>, Failure> {
     Ok(Journal::open_if_exists(dir)?)
 }
 
-/// Opens the journal for answering a run that must be there.
-pub(crate) fn open_existing(dir: &StateDir) -> Result<Journal, Failure> {
-    if Journal::open_if_exists(dir)?.is_none() {
-        return Err(no_run(dir));
+/// As [`open_read`], for commands that change things: what a killed engine left in the log is
+/// folded in first where it cannot be read otherwise.
+pub(crate) fn open_to_work(dir: &StateDir) -> Result<Option<Journal>, Failure> {
+    match Journal::open_if_exists(dir) {
+        Err(JournalError::Unfolded { .. }) => {
+            drop(Journal::open(dir, Mode::ReadWrite)?);
+            open_read(dir)
+        }
+        opened => Ok(opened?),
     }
-    Ok(Journal::open(dir, Mode::ReadOnly)?)
+}
+
+/// Opens the journal of a run that has just ended.
+pub(crate) fn open_existing(dir: &StateDir) -> Result<Journal, Failure> {
+    open_to_work(dir)?.ok_or_else(|| no_run(dir))
 }
 
 /// There is no run in this state folder.

@@ -89,7 +89,7 @@ pub(crate) struct GoArgs {
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub(crate) events: Option<EventsFormat>,
     /// How long running steps may go on after the first Ctrl-C
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub(crate) grace: std::time::Duration,
 }
 

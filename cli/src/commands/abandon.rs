@@ -13,7 +13,7 @@ use super::{go, select};
 
 /// Gives a run up. Nothing is taken back, and that is said.
 pub(crate) fn abandon(app: &App, args: &Abandon) -> Result<Exit, Failure> {
-    let here = select::here(app)?;
+    let here = select::here_to_work(app)?;
     let view = here.named(&args.run)?;
     let dir = here.close();
     say_down(app, &view);

@@ -13,7 +13,7 @@ use super::{go, select};
 
 /// Answers for a step that is unknown or waits.
 pub(crate) fn resolve(app: &App, args: &Resolve) -> Result<Exit, Failure> {
-    let here = select::here(app)?;
+    let here = select::here_to_work(app)?;
     let view = here.named(&args.run)?;
     let dir = here.close();
     let ix = step_named(&view, &args.step)?;

@@ -13,7 +13,7 @@ use super::{go, select, sign};
 
 /// Opens or refuses a gate.
 pub(crate) fn gate(app: &App, args: &Gate, approved: bool) -> Result<Exit, Failure> {
-    let here = select::here(app)?;
+    let here = select::here_to_work(app)?;
     let view = here.named(&args.run)?;
     let dir = here.close();
     let account = go::person(app, &args.reason);

@@ -15,7 +15,7 @@ use super::{go, load};
 
 /// Goes on with a run.
 pub(crate) fn resume(app: &App, args: &Resume) -> Result<Exit, Failure> {
-    let here = select::here(app)?;
+    let here = select::here_to_work(app)?;
     let Some(view) = here.to_go_on(args.run.as_deref(), "resume")? else {
         let newest = here.newest(None)?;
         finished(app, &newest);
@@ -28,7 +28,7 @@ pub(crate) fn resume(app: &App, args: &Resume) -> Result<Exit, Failure> {
     refuse_live(&view)?;
     say_down(app, &view);
     let world = world::world(app);
-    let loaded = reread(app, &here, &view, &world, true)?;
+    let loaded = reread(app, &here, &view, &world)?;
     say_where(app, &view);
     let question = format!("Go on with run {}?", view.id());
     if !go::permitted(app, args.go.yes, &question, &format!("workplan resume {}", view.id()))? {
@@ -49,16 +49,13 @@ pub(crate) fn finished(app: &App, view: &RunView) {
     app.printer.talk(&format!("run {} is finished: {}", view.id(), view.word().replace('_', " ")));
 }
 
-/// Reads the sources of a run again, as they are now.
-///
-/// `strict` refuses sources with errors: a person edited them and means it. A rollback goes by
-/// the journal alone and only takes what it can get.
-pub(crate) fn reread(
+/// Reads the sources of a run again, as they are now. Sources with errors are refused: a person
+/// edited them and means it.
+fn reread(
     app: &App,
     here: &Here,
     view: &RunView,
     world: &World,
-    strict: bool,
 ) -> Result<Option<Loaded>, Failure> {
     if view.state.single {
         return Ok(None);
@@ -68,9 +65,6 @@ pub(crate) fn reread(
     let loaded = session::load(world, &options);
     if !loaded.diagnostics.has_errors() {
         return Ok(Some(loaded));
-    }
-    if !strict {
-        return Ok(None);
     }
     load::say(app, &loaded.diagnostics);
     let mut failure = Failure::from(SessionError::Invalid(loaded.diagnostics));
@@ -106,9 +100,8 @@ pub(crate) fn say_down(app: &App, view: &RunView) {
 }
 
 fn say_where(app: &App, view: &RunView) {
-    let what = if view.word() == "rolling_back" { "goes on taking back" } else { "goes on with" };
     app.printer.say(&format!(
-        "{what} run {} of {} ({}): {}",
+        "run {} of {} ({}): {}",
         view.id(),
         app.printer.clean_err(&view.state.plan.workplan.id),
         view.word().replace('_', " "),

@@ -12,12 +12,12 @@ use crate::term::Style;
 use crate::view::RunView;
 use crate::world;
 
-use super::resume::{finished, refuse_live, reread, say_down};
+use super::resume::{finished, refuse_live, say_down};
 use super::{go, select};
 
 /// Takes a run back.
 pub(crate) fn rollback(app: &App, args: &Rollback) -> Result<Exit, Failure> {
-    let here = select::here(app)?;
+    let here = select::here_to_work(app)?;
     let Some(view) = here.to_go_on(args.run.as_deref(), "rollback")? else {
         let newest = here.newest(None)?;
         finished(app, &newest);
@@ -65,7 +65,6 @@ pub(crate) fn rollback(app: &App, args: &Rollback) -> Result<Exit, Failure> {
         app.printer.talk("nothing was done");
         return Ok(exit::WAITING);
     }
-    let loaded = reread(app, &here, &view, &world, false)?;
     let options = RollbackOptions {
         to: args.to.clone(),
         accept_loss: args.accept_loss,
@@ -74,7 +73,7 @@ pub(crate) fn rollback(app: &App, args: &Rollback) -> Result<Exit, Failure> {
     let run = view.id().to_owned();
     let dir = here.close();
     let (exit, _) = go::drive(app, &dir, args.go.events.is_some(), async |live, control| {
-        session::rollback(&world, &dir, &run, loaded.as_ref(), options, live, control).await
+        session::rollback(&world, &dir, &run, options, live, control).await
     })?;
     Ok(exit)
 }

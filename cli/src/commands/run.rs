@@ -38,7 +38,9 @@ pub(crate) fn run(app: &App, args: &Run) -> Result<Exit, Failure> {
     };
     let the = ready.plan()?;
     check_scope(the, scope.as_ref())?;
-    refuse_early(app, &ready, the)?;
+    if !args.dry_run {
+        refuse_early(app, &ready, the)?;
+    }
     let seen = plan::look(&ready, scope.as_ref())?;
     if args.dry_run {
         return show(app, args, &ready, &seen);
@@ -95,7 +97,7 @@ fn start(
 /// Says what is down, and refuses over an unfinished run, before a person reads a plan that
 /// cannot be run.
 fn refuse_early(app: &App, ready: &Ready, plan: &Plan) -> Result<(), Failure> {
-    let Some(journal) = state::open_read(&ready.dir)? else { return Ok(()) };
+    let Some(journal) = state::open_to_work(&ready.dir)? else { return Ok(()) };
     let here = Here { dir: ready.dir.clone(), journal };
     here.say_down(app)?;
     let filter = RunFilter {

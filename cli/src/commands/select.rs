@@ -18,15 +18,20 @@ pub(crate) struct Here {
     pub(crate) journal: Journal,
 }
 
-/// Opens the journal of the current folder.
+/// Opens the journal of the current folder for reading.
 ///
 /// Without any journal: exit 2, `no run`.
 pub(crate) fn here(app: &App) -> Result<Here, Failure> {
     let dir = state::of_current_folder(app)?;
-    match state::open_read(&dir)? {
-        Some(journal) => Ok(Here { dir, journal }),
-        None => Err(state::no_run(&dir)),
-    }
+    let journal = state::open_read(&dir)?;
+    journal.map(|journal| Here { journal, dir: dir.clone() }).ok_or_else(|| state::no_run(&dir))
+}
+
+/// As [`here`], for commands that change things.
+pub(crate) fn here_to_work(app: &App) -> Result<Here, Failure> {
+    let dir = state::of_current_folder(app)?;
+    let journal = state::open_to_work(&dir)?;
+    journal.map(|journal| Here { journal, dir: dir.clone() }).ok_or_else(|| state::no_run(&dir))
 }
 
 impl Here {

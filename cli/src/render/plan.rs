@@ -214,13 +214,10 @@ impl PlanView<'_> {
                         })
                         .collect::<Vec<_>>()
                 };
-                let (minus, plus) = if change.op == "run" { (' ', ' ') } else { ('-', '+') };
+                let told = matches!(change.op.as_str(), "run" | "ask");
+                let (minus, plus) = if told { (' ', ' ') } else { ('-', '+') };
                 out.extend(side(minus, before, Style::Red));
-                out.extend(side(
-                    plus,
-                    after,
-                    if change.op == "run" { Style::Dim } else { Style::Green },
-                ));
+                out.extend(side(plus, after, if told { Style::Dim } else { Style::Green }));
             }
         }
         out

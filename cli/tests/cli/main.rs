@@ -4,6 +4,7 @@
 
 mod answers;
 mod bad_input;
+mod brackets;
 mod check;
 mod graph;
 mod json;

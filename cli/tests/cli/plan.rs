@@ -24,7 +24,7 @@ fn nothing_to_do() {
 #[test]
 fn brackets_and_the_point_of_no_return() {
     let bench = Bench::with(
-        "---\nid: W\ntitle: W\n---\n\n## T01 — A\n\n```task\nid: W-T01\nstatus: todo\n```\n",
+        "---\nid: W\ntitle: W\n---\n\n## Pre-conditions\n\n- never met\n\n## T01 — A\n\n```task\nid: W-T01\nstatus: todo\n```\n",
     );
     bench.write(
         "plans/W.yaml",

@@ -47,3 +47,18 @@ fn a_damaged_journal_is_said_and_not_touched() {
     }
     assert!(!bench.has("one"));
 }
+
+#[test]
+fn what_a_kill_left_without_an_index_stops_no_command_that_may_write() {
+    let bench = Bench::with(
+        "# W\n\n```sh step=long rerun=safe\ntouch started\nwhile ! test -f go; do sleep 0.05; done\n```\n",
+    );
+    let mut child = bench.command(&["run", "plan.md", "--yes"]).spawn().unwrap();
+    bench.wait_for("started");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    std::fs::remove_file(bench.dir().join(".workplan/journal.db-shm")).unwrap();
+    bench.expect(8, &["run", "plan.md", "--yes"]);
+    bench.write("go", "");
+    bench.expect(0, &["resume", "--yes"]);
+}

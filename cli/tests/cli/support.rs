@@ -182,6 +182,7 @@ pub(crate) fn filters() -> insta::Settings {
         // Columns are as wide as the longest time in them.
         (r"\[TIME\] +", "[TIME]  "),
         (r"took +", "took  "),
+        (r"(unknown|pending|waiting) {3,}", "$1  "),
         (r"process \d+", "process [PID]"),
         (r#""pid": \d+"#, r#""pid": [PID]"#),
         (r#""host": "[^"]*""#, r#""host": "[HOST]""#),

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | no `-wal`, or one without a frame | everything is in the file: `immutable=1` |
 //! | `-wal` and `-shm` | `readonly_shm=1`: live with the writer, or rebuilt in memory |
-//! | `-wal` without `-shm` | not at all: the newest events would be missed |
+//! | `-wal` without `-shm` | from a copy in a temporary folder, where SQLite rebuilds the index |
 //!
 //! An immutable connection takes no lock and would not notice a writer that comes later.
 //! So each reading compares the file's stamp before and after, and is repeated when it moved.
@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
+use tempfile::TempDir;
 
 use super::process::{Held, hold};
 use super::{JournalError, schema, wal};
@@ -40,6 +41,8 @@ pub(super) enum Source {
     Live(Held),
     /// Good as long as the stamp is the same.
     Frozen { held: Held, stamp: Stamp },
+    /// A copy of what a killed writer left, with a log that nobody indexed.
+    Copied { conn: Connection, stamp: Stamp, _folder: TempDir },
 }
 
 /// What changes when somebody writes to the file itself or starts a log beside it.
@@ -53,12 +56,14 @@ impl Source {
     pub(super) fn conn(&self) -> &Connection {
         match self {
             Self::Live(held) | Self::Frozen { held, .. } => held.conn(),
+            Self::Copied { conn, .. } => conn,
         }
     }
 
     pub(super) fn conn_mut(&mut self) -> &mut Connection {
         match self {
             Self::Live(held) | Self::Frozen { held, .. } => held.conn_mut(),
+            Self::Copied { conn, .. } => conn,
         }
     }
 
@@ -66,7 +71,9 @@ impl Source {
     pub(super) fn is_outdated(&self, path: &Path) -> Result<bool, JournalError> {
         match self {
             Self::Live(_) => Ok(false),
-            Self::Frozen { stamp, .. } => Ok(*stamp != Stamp::of(path)?),
+            Self::Frozen { stamp, .. } | Self::Copied { stamp, .. } => {
+                Ok(*stamp != Stamp::of(path)?)
+            }
         }
     }
 }
@@ -84,12 +91,18 @@ impl Stamp {
 /// Opens for reading only; creates nothing.
 pub(super) fn read_only(path: &Path) -> Result<Source, JournalError> {
     let until = Instant::now() + OPEN_WAIT;
+    let mut without_index = 0;
     loop {
         match try_read_only(path) {
+            // Its writer makes the index at once; a killed one never does.
+            Err(JournalError::Unfolded { .. }) if without_index >= ATTEMPTS => return copied(path),
+            Err(JournalError::Unfolded { .. }) => {
+                without_index += 1;
+                std::thread::sleep(PAUSE);
+            }
             // A writer that is just starting or ending shows each of these for a moment.
             Err(
-                JournalError::Unfolded { .. }
-                | JournalError::Sqlite { .. }
+                JournalError::Sqlite { .. }
                 | JournalError::Busy { .. }
                 | JournalError::ReadOnly { .. },
             ) if Instant::now() < until => std::thread::sleep(PAUSE),
@@ -124,6 +137,37 @@ fn try_read_only(path: &Path) -> Result<Source, JournalError> {
         verified.map(|()| (conn, !frozen))
     })?;
     Ok(if frozen { Source::Frozen { held, stamp } } else { Source::Live(held) })
+}
+
+/// Reads a copy. Nothing beside the journal is written, and the copy goes with the reader.
+fn copied(path: &Path) -> Result<Source, JournalError> {
+    let failed = |source| JournalError::io(path, source);
+    let folder = TempDir::new().map_err(failed)?;
+    let copy = folder.path().join("journal.db");
+    let (wal_path, shm_path) = (beside(path, "-wal"), beside(path, "-shm"));
+    let unfolded = || JournalError::Unfolded { path: path.to_path_buf(), wal: wal_path.clone() };
+    let stamp = Stamp::of(path)?;
+    // Opened and closed only while this process holds no lock on it: see the module `process`.
+    drop(hold(path, |alone| {
+        if !alone {
+            return Err(unfolded());
+        }
+        wal::verify(path, &wal_path, &shm_path)?;
+        fs::copy(path, &copy).map_err(failed)?;
+        fs::copy(&wal_path, beside(&copy, "-wal")).map_err(failed)?;
+        let memory = Connection::open_in_memory().map_err(|e| JournalError::sqlite(path, e))?;
+        Ok((memory, false))
+    })?);
+    if shm_path.exists() || stamp != Stamp::of(path)? {
+        return Err(unfolded());
+    }
+    let conn = Connection::open(&copy).map_err(|e| JournalError::sqlite(path, e))?;
+    configure(&conn, path)?;
+    if schema::is_fresh(&conn, path)? {
+        return Err(JournalError::NotFound { run: "in this state folder".into() });
+    }
+    schema::verify(&conn, path)?;
+    Ok(Source::Copied { conn, stamp, _folder: folder })
 }
 
 /// SQLite takes a file shorter than its smallest page for a new one, writes over it, and deletes

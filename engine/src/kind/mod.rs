@@ -20,5 +20,5 @@ pub use handle::{BaseEnv, CommandOutcome, CommandSpec, Hands, Launcher, Look, Pa
 pub use observation::{Observation, Seen};
 pub use param::{OutputType, ParamProblem, ParamSpec, ParamType};
 pub use registry::Registry;
-pub use secret::{Secret, SecretError, SecretRef, SecretSource};
+pub use secret::{Secret, SecretError, SecretRef, SecretSource, secret_variables};
 pub use with::With;

@@ -1,7 +1,10 @@
 //! Secrets are references until the one child that needs them starts.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
+
+use serde_json::Value;
 
 /// Where a secret's value is to be had.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +73,26 @@ impl fmt::Display for SecretRef {
             Self::Kube { namespace, name, key } => write!(f, "kube:{namespace}/{name}/{key}"),
         }
     }
+}
+
+/// The environment variables that secret references in JSON values name, sorted.
+#[must_use]
+pub fn secret_variables<'v>(values: impl IntoIterator<Item = &'v Value>) -> Vec<String> {
+    fn collect(value: &Value, names: &mut BTreeSet<String>) {
+        match value {
+            Value::String(text) => {
+                if let Ok(SecretRef::Env(name)) = SecretRef::parse(text) {
+                    names.insert(name);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|v| collect(v, names)),
+            Value::Object(map) => map.values().for_each(|v| collect(v, names)),
+            _ => {}
+        }
+    }
+    let mut names = BTreeSet::new();
+    values.into_iter().for_each(|v| collect(v, &mut names));
+    names.into_iter().collect()
 }
 
 /// Whether a text can be the name of an environment variable.

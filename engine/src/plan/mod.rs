@@ -12,7 +12,6 @@ mod reader;
 mod reference;
 mod resolve;
 mod shell;
-mod single;
 mod target;
 
 pub use bind::{Binding, Sources, bind};
@@ -25,5 +24,4 @@ pub use model::{
 pub use raw::{PLAN_KEYS, STEP_KEYS};
 pub use reference::{Reference, Template};
 pub use resolve::resolve;
-pub use single::single;
 pub use target::{TARGET_KEYS, Target};

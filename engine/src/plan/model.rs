@@ -62,6 +62,9 @@ pub struct TargetRef {
     /// Whether no target was given.
     #[serde(default)]
     pub implicit: bool,
+    /// Environment variables that its secret references name; no child gets them unasked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hides: Vec<String>,
 }
 
 /// One task.

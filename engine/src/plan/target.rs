@@ -47,6 +47,7 @@ impl Target {
                 of_record: true,
                 live: false,
                 implicit: true,
+                hides: Vec::new(),
             },
             values: Map::new(),
             base: None,
@@ -157,7 +158,11 @@ impl Target {
             None if kind == "kubernetes" => {
                 format!("kubernetes:{}", map.get("context").and_then(Node::as_str).unwrap_or("-"))
             }
-            None => format!("local:{machine}:{}", file.path.display()),
+            None => {
+                // The same file is the same target from whichever folder it is named.
+                let path = std::fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone());
+                format!("local:{machine}:{}", path.display())
+            }
         };
         let target = Self {
             reference: TargetRef {
@@ -167,6 +172,7 @@ impl Target {
                 of_record: true,
                 live,
                 implicit: false,
+                hides: Vec::new(),
             },
             values,
             base: file.path.parent().map(PathBuf::from),

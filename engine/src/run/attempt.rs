@@ -53,11 +53,17 @@ impl Machine {
             Seen::Half(what) => Some(what.clone()),
             Seen::Unknown(why) => Some(why.clone()),
         };
-        let Some(left) = self.holds_left.get_mut(&holder) else { return };
-        *left -= 1;
-        let left = *left;
+        let on_resume = self.mode == Mode::Holds;
+        if !on_resume {
+            let Some(left) = self.holds_left.get_mut(&holder) else { return };
+            *left -= 1;
+        }
         if let Some(why) = broken {
             self.holds_left.remove(&holder);
+            if self.state.steps[holder].state == StepState::Failed {
+                // Another hold of it was found broken before.
+                return;
+            }
             let what = format!(
                 "`{}` relies on `{}`, which no longer holds: {why}",
                 self.name(holder),
@@ -67,7 +73,7 @@ impl Machine {
                 .with_help("nothing was started; see what changed it, then resume or roll back");
             return self.fail(holder, 0, error);
         }
-        if left == 0 {
+        if !on_resume && self.holds_left.get(&holder) == Some(&0) {
             self.holds_left.remove(&holder);
             if self.stop.is_some() {
                 return;

@@ -47,6 +47,8 @@ pub(super) enum Mode {
     Triage,
     /// Finding out what is due.
     Resolve,
+    /// A resumed run looks again at what due steps hold on to.
+    Holds,
     /// Working towards the goals.
     Forward,
     /// Taking back what is inside a bracket, then its opening.
@@ -376,6 +378,7 @@ impl Machine {
             match self.mode {
                 Mode::Triage => self.after_triage(),
                 Mode::Resolve => self.after_resolve(),
+                Mode::Holds => self.after_holds(),
                 Mode::Forward => self.forward(),
                 Mode::Release(bracket) => self.release(bracket),
                 Mode::Undo => self.undo_next(),
@@ -452,7 +455,29 @@ impl Machine {
             return;
         }
         self.take_marks(&plan);
-        self.mode = Mode::Forward;
+        self.look_at_holds(&plan);
+        self.mode = if self.in_flight > 0 { Mode::Holds } else { Mode::Forward };
+    }
+
+    /// What was done before a death may have gone since: said before anything is begun, not only
+    /// when the step comes up that relies on it.
+    fn look_at_holds(&mut self, plan: &Plan) {
+        if self.state.steps.iter().all(|rec| rec.attempts == 0) {
+            return;
+        }
+        for step in (0..plan.steps.len()).filter(|s| self.due[*s]).collect::<Vec<_>>() {
+            for held in &plan.steps[step].holds {
+                if self.state.steps[*held].state.is_done() && !self.due[*held] {
+                    self.look(*held, Purpose::Hold(step));
+                }
+            }
+        }
+    }
+
+    fn after_holds(&mut self) {
+        if self.in_flight == 0 {
+            self.mode = Mode::Forward;
+        }
     }
 
     fn forward(&mut self) {
@@ -591,7 +616,7 @@ impl Machine {
         let Event::StepResolved { step, done, .. } = &event else { return };
         let Some(ix) = self.state.step(step) else { return };
         self.undo_queue = None;
-        if self.mode != Mode::Forward {
+        if !matches!(self.mode, Mode::Forward | Mode::Holds) {
             // A look under way may have taken the step for unknown; begin anew with it.
             self.again = self.mode == Mode::Resolve;
         } else if *done {

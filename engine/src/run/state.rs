@@ -22,15 +22,15 @@ pub enum StepState {
     /// An attempt or a repair was begun and its end is not recorded. -> done, adopted, failed,
     /// pending, unknown
     Running,
-    /// Verified. -> undoing, undone
+    /// Verified. -> undoing, undone, running (by order), pending (a bracket's end when it opens again)
     Done,
     /// Found done after an attempt that did not say so. -> undoing, undone
     Adopted,
     /// It was so, or was not needed. -> pending (on resume)
     Skipped,
-    /// The last attempt failed. -> pending (on resume), adopted
+    /// The last attempt failed. -> pending (on resume), adopted, undoing
     Failed,
-    /// It cannot be told. -> adopted, pending
+    /// It cannot be told. -> adopted, pending, undoing
     Unknown,
     /// A person has to answer. -> pending, adopted, failed
     Waiting,
@@ -38,7 +38,7 @@ pub enum StepState {
     Undoing,
     /// Taken back. -> pending (on resume)
     Undone,
-    /// Could not be taken back. -> undoing
+    /// Could not be taken back. -> undoing, unknown, adopted
     UndoFailed,
 }
 
@@ -505,8 +505,9 @@ impl RunState {
                     rec.interruption = Some(error.what.clone());
                 } else if rec.state == StepState::Undoing {
                     rec.interruption = Some(UNDO_INTERRUPTED.to_owned());
-                } else {
-                    rec.interruption.get_or_insert_with(|| INTERRUPTED.to_owned());
+                } else if rec.interruption.is_none() {
+                    let said = rec.error.as_ref().map(|e| e.what.clone());
+                    rec.interruption = Some(said.unwrap_or_else(|| INTERRUPTED.to_owned()));
                 }
                 enter(rec, StepState::Unknown, Some(why.clone()));
                 rec.error = error.as_deref().cloned();

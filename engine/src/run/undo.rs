@@ -202,10 +202,7 @@ impl Machine {
                 .collect::<Vec<_>>()
         };
         let failed = with(&[StepState::UndoFailed]);
-        if !failed.is_empty() {
-            let reason = format!("`{}` could not be taken back", failed.join("`, `"));
-            return (Ending::RollbackIncomplete, reason);
-        }
+        let mut reasons = Vec::new();
         let unknown = with(&[StepState::Unknown, StepState::Running, StepState::Undoing]);
         if let Some(first) = unknown.first() {
             let why = self
@@ -213,7 +210,17 @@ impl Machine {
                 .step(first)
                 .and_then(|ix| self.state.steps[ix].reason.clone())
                 .unwrap_or_default();
-            return (Ending::Waiting, format!("`{first}` cannot be told: {why}"));
+            reasons.push(format!("`{first}` cannot be told: {why}"));
+        }
+        if !failed.is_empty() {
+            reasons.push(format!("`{}` could not be taken back", failed.join("`, `")));
+        }
+        // What is unknown may be in the way of the rest: the answer comes first.
+        if !unknown.is_empty() {
+            return (Ending::Waiting, reasons.join("; "));
+        }
+        if !failed.is_empty() {
+            return (Ending::RollbackIncomplete, reasons.join("; "));
         }
         let kept: Vec<String> = candidates
             .iter()

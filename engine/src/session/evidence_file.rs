@@ -116,7 +116,8 @@ fn task(state: &RunState, ix: usize, progress: &TaskProgress) -> TaskEvidence {
                 outputs: evidence.outputs,
                 person: evidence.person,
                 started_ms: rec.started_ms,
-                ended_ms: rec.ended_ms,
+                // Looked at again on resume; the evidence is the same as before.
+                ended_ms: rec.ended_ms.filter(|_| rec.state.is_done()),
             }
         })
         .collect();

@@ -114,7 +114,7 @@ pub(super) async fn look_ahead(
 ) -> Result<Preview, SessionError> {
     let plan = Arc::new(plan.clone());
     let vault = Vault::new(Arc::clone(&world.secrets));
-    let env = without_secrets(&world.env, &plan, None);
+    let env = without_secrets(&world.env, &plan);
     let launcher = Supervised::new(world, env, Arc::clone(&vault), None, None);
     let mut workshop = Workshop::new(
         world.registry.clone(),

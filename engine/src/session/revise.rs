@@ -8,7 +8,14 @@ use crate::run::{RunState, StepRevision, StepState};
 /// The plan to go on with, and what changed; `None` where the meaning is the same.
 pub(super) fn revise(state: &RunState, fresh: &Plan) -> Option<(Plan, Vec<StepRevision>)> {
     let old = &state.plan;
-    let same = old.steps.iter().all(|s| !s.retired) && old.meaning() == fresh.meaning();
+    // A status means something here where it is all that is known of a task.
+    let claims = |plan: &Plan| -> Vec<(String, crate::document::TaskStatus)> {
+        let people = plan.tasks.iter().filter(|t| t.steps.is_empty());
+        people.map(|t| (t.full_id.clone(), t.status)).collect()
+    };
+    let same = old.steps.iter().all(|s| !s.retired)
+        && old.meaning() == fresh.meaning()
+        && claims(old) == claims(fresh);
     if same {
         return None;
     }

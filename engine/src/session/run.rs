@@ -24,7 +24,8 @@ use crate::kind::Class;
 use crate::plan::Plan;
 use crate::process::{ProcessId, wait_supervisor_gone};
 use crate::run::{
-    Direction, Ending, Event, Machine, Options, RunPhase, RunStarted, RunState, Scope, StepState,
+    Direction, Ending, Event, Machine, Options, RunPhase, RunStarted, RunState, Scope,
+    StepRevision, StepState,
 };
 
 /// How long a dead engine's supervisor may take to end what it ran.
@@ -200,7 +201,7 @@ pub async fn start(
     reporter.committed(&state, &stored, std::slice::from_ref(&started));
     let head = stored.last().map_or(0, |e| e.seq);
     let machine = MachineOptions { jobs: options.jobs, grace: options.grace, history };
-    let driver = Driver { world, state_dir, loaded: Some(loaded), held, journal, vault, head };
+    let driver = Driver { world, state_dir, held, journal, vault, head };
     driver.drive(state, machine, options.saved, reporter, control).await
 }
 
@@ -304,10 +305,19 @@ pub async fn resume(
         Some((plan, revisions)) => (Some(Box::new(plan)), revisions),
         None => (None, Vec::new()),
     };
+    let edited: Vec<String> = revisions
+        .iter()
+        .filter_map(|r| match r {
+            StepRevision::Added { step } | StepRevision::Changed { step, .. } => Some(step.clone()),
+            _ => None,
+        })
+        .collect();
     let event = Event::RunResumed { owner: held.process.clone(), plan, revisions, forced };
-    let mut driver = Driver::new(world, state_dir, loaded, held, journal, run)?;
+    let mut driver = Driver::new(world, state_dir, held, journal, run)?;
     driver.commit_first(&mut state, event, reporter)?;
-    let history = history::load(Some(&driver.journal), &state.plan)?;
+    let mut history = history::load(Some(&driver.journal), &state.plan)?;
+    // What was edited is wanted, also where all that comes after it is done.
+    history.edited.extend(edited.iter().filter_map(|step| state.step(step)));
     let machine = MachineOptions { jobs: options.jobs, grace: options.grace, history };
     driver.drive(state, machine, None, reporter, control).await
 }
@@ -320,7 +330,6 @@ pub async fn rollback(
     world: &World,
     state_dir: &StateDir,
     run: &str,
-    loaded: Option<&Loaded>,
     options: RollbackOptions,
     reporter: &mut dyn Reporter,
     control: mpsc::UnboundedReceiver<Control>,
@@ -338,7 +347,7 @@ pub async fn rollback(
         to: options.to.clone(),
         accept_loss: options.accept_loss,
     };
-    let mut driver = Driver::new(world, state_dir, loaded, held, journal, run)?;
+    let mut driver = Driver::new(world, state_dir, held, journal, run)?;
     driver.commit_first(&mut state, event, reporter)?;
     let machine = MachineOptions { jobs: 1, grace: options.grace, history: History::default() };
     driver.drive(state, machine, None, reporter, control).await
@@ -441,7 +450,6 @@ struct MachineOptions {
 struct Driver<'w> {
     world: &'w World,
     state_dir: &'w StateDir,
-    loaded: Option<&'w Loaded>,
     held: Held,
     journal: Journal,
     vault: Arc<Vault>,
@@ -452,7 +460,6 @@ impl<'w> Driver<'w> {
     fn new(
         world: &'w World,
         state_dir: &'w StateDir,
-        loaded: Option<&'w Loaded>,
         held: Held,
         journal: Journal,
         run: &str,
@@ -460,7 +467,7 @@ impl<'w> Driver<'w> {
         make_run_folder(state_dir, run)?;
         let head = journal.head(run)?.seq;
         let vault = Vault::new(Arc::clone(&world.secrets));
-        Ok(Self { world, state_dir, loaded, held, journal, vault, head })
+        Ok(Self { world, state_dir, held, journal, vault, head })
     }
 
     fn commit_first(
@@ -497,8 +504,7 @@ impl<'w> Driver<'w> {
     ) -> Result<Outcome, SessionError> {
         let plan = Arc::clone(&state.plan);
         let run = state.run.clone();
-        let target = self.loaded.and_then(|l| l.target.as_ref());
-        let env = without_secrets(&self.world.env, &plan, target);
+        let env = without_secrets(&self.world.env, &plan);
         let (line_sender, lines) = mpsc::channel(256);
         let supervisor = supervisor_lock(self.state_dir, &plan.target.identity);
         let launcher = Supervised::new(

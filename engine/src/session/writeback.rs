@@ -13,7 +13,7 @@ use super::SessionError;
 use super::evidence_file::{EvidenceFile, folder};
 use crate::digest::Digest;
 use crate::document::{self, Completion, Edit, NewValue, TaskStatus, WorkplanStatus};
-use crate::run::{Direction, Event, RunPhase, RunState, TaskProgress, task_progress};
+use crate::run::{Direction, Event, RunPhase, RunState, StepState, TaskProgress, task_progress};
 use crate::text::SourceFile;
 
 /// How often a concurrent edit is taken in before it is left to the next time.
@@ -169,6 +169,19 @@ fn wanted(state: &RunState) -> Wanted {
             Some(_) => reopen(state, &mut out),
             None => {}
         }
+        return out;
+    }
+    // On resume, what was so is looked at again; until that is over, a finished task stays so.
+    let unsettled = ended.is_none()
+        && plan.tasks.iter().any(|task| {
+            state.written.get(&task.id).is_some_and(|status| status == "done")
+                && task.steps.iter().all(|s| {
+                    let state = state.steps[*s].state;
+                    state.is_done() || matches!(state, StepState::Skipped | StepState::Pending)
+                })
+                && task.steps.iter().any(|s| state.steps[*s].state == StepState::Pending)
+        });
+    if unsettled {
         return out;
     }
     let mut all_done = true;

@@ -1,6 +1,8 @@
 //! Tests of the decision machine in a simulated world: no input or output, no clock, no sleep.
 
+mod edits;
 mod every_prefix;
 mod model;
+mod progress;
 mod sim;
 mod size;

@@ -128,12 +128,8 @@ fn events_that_only_the_log_holds_are_not_silently_missed() {
     journal.append("r1", at(0), &finish_and_intent(1), &[]).unwrap();
     let left = copy(&dir, &temp.path().join("left"), false);
     let before = trace(&left);
-    match Journal::open(&left, Mode::ReadOnly) {
-        Err(e @ JournalError::Unfolded { .. }) => {
-            assert!(e.to_string().contains("journal.db-wal"), "{e}");
-        }
-        other => panic!("{other:?}"),
-    }
+    // Only a killed writer leaves a log without its index: it is read from a copy.
+    assert_eq!(reader(&left).events("r1").unwrap().len(), 2);
     assert_eq!(trace(&left), before);
     assert_eq!(writer(&left).events("r1").unwrap().len(), 2);
 }

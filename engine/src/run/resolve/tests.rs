@@ -49,6 +49,7 @@ impl Case {
             of_record: true,
             live: false,
             implicit: true,
+            hides: Vec::new(),
         };
         let plan = Plan {
             workplan,

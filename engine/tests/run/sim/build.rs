@@ -74,6 +74,7 @@ impl Build {
                 of_record: true,
                 live: false,
                 implicit: true,
+                hides: Vec::new(),
             },
             tasks: vec![task],
             steps: Vec::new(),

@@ -1,7 +1,7 @@
 //! What must be true of every journal, told independently of the machine's own state.
 
 use workplan_engine::plan::{Plan, StepIx};
-use workplan_engine::run::Event;
+use workplan_engine::run::{Event, StepRevision};
 
 use super::world::{Flavour, Spec};
 
@@ -45,6 +45,36 @@ impl Oracle {
         }
     }
 
+    /// The same journal under an edited plan.
+    pub(crate) fn revised(&self, old: &Plan, new: &Plan, revisions: &[StepRevision]) -> Self {
+        let mut next = Self::new(new);
+        for (ix, step) in new.steps.iter().enumerate() {
+            let mut from = Some(step.id.as_str());
+            for revision in revisions {
+                match revision {
+                    StepRevision::Renamed { from: name, to } if *to == step.id => from = Some(name),
+                    StepRevision::Changed { step: name, kept } => {
+                        if kept.as_deref() == Some(&step.id) {
+                            from = Some(name);
+                        } else if *name == step.id {
+                            from = None;
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            if let Some(from) = from.and_then(|name| old.step(name)) {
+                next.steps[ix] = self.steps[from].clone();
+            }
+        }
+        next.open.clone_from(&self.open);
+        next.releasing.clone_from(&self.releasing);
+        next.held.clone_from(&self.held);
+        next.ended.clone_from(&self.ended);
+        next.violations.clone_from(&self.violations);
+        next
+    }
+
     fn violated(&mut self, what: String) {
         self.violations.push(what);
     }
@@ -85,7 +115,8 @@ impl Oracle {
             if std::mem::replace(&mut seen[need], true) {
                 continue;
             }
-            if !self.steps[need].standing && !self.steps[need].out_of_the_way {
+            let there = self.steps[need].standing || self.steps[need].out_of_the_way;
+            if !there && !plan.steps[need].retired {
                 return Some(need);
             }
             stack.extend(plan.steps[need].needs.iter().copied());

@@ -7,8 +7,8 @@ use workplan_engine::kind::{ErrorCause, Past, StepError};
 use workplan_engine::plan::{Plan, StepIx};
 use workplan_engine::process::ProcessId;
 use workplan_engine::run::{
-    Action, Ending, Event, Input, Machine, Options, Person, Purpose, RunStarted, RunState,
-    StepState, Timer,
+    Action, Ending, Event, Input, Machine, Options, Person, Purpose, RunStarted, RunState, Scope,
+    StepRevision, StepState, Timer,
 };
 
 use super::build::Build;
@@ -110,6 +110,13 @@ impl Run {
         }
     }
 
+    /// Only a part is asked for; to be said before anything happens.
+    pub(crate) fn ask(&mut self, scope: Scope) {
+        if let [Event::RunStarted(started)] = self.journal.as_mut_slice() {
+            started.asked = Some(scope);
+        }
+    }
+
     pub(crate) fn commit(&mut self, event: Event) {
         self.oracle.event(&self.plan, &self.specs, &event);
         self.journal.push(event);
@@ -129,9 +136,34 @@ impl Run {
         });
     }
 
+    /// Another process goes on with an edited plan, or does steps again.
+    pub(crate) fn edit(
+        &mut self,
+        build: &Build,
+        revisions: Vec<StepRevision>,
+        forced: Vec<String>,
+    ) {
+        let plan = build.plan();
+        self.oracle = self.oracle.revised(&self.plan, &plan, &revisions);
+        self.plan = plan;
+        self.specs = Arc::new(build.specs.clone());
+        let size = build.specs.len().max(self.world.vars.len());
+        self.world.grow(size);
+        self.applied.resize(size, 0);
+        self.outcomes.clear();
+        let plan = Some(Box::new(build.plan.clone()));
+        self.commit(Event::RunResumed { owner: owner(), plan, revisions, forced });
+    }
+
     /// Another process goes back.
     pub(crate) fn roll_back(&mut self) {
         self.commit(Event::RollbackStarted { owner: owner(), to: None, accept_loss: false });
+    }
+
+    /// Another process goes back to a step.
+    pub(crate) fn roll_back_to(&mut self, step: &str) {
+        let to = Some(step.to_owned());
+        self.commit(Event::RollbackStarted { owner: owner(), to, accept_loss: false });
     }
 
     /// The same, unseen by the oracle.

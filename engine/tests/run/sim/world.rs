@@ -77,6 +77,12 @@ impl World {
         Self { vars: vec![Val::Absent; size], revisions: vec![0; size] }
     }
 
+    /// Makes room for the effects of more steps.
+    pub(crate) fn grow(&mut self, size: usize) {
+        self.vars.resize(size, Val::Absent);
+        self.revisions.resize(size, 0);
+    }
+
     pub(crate) fn set(&mut self, var: usize, val: Val) {
         if self.vars[var] != val {
             self.vars[var] = val;
