@@ -64,7 +64,17 @@ if [ -e "$hooks/now" ]; then
         mv "$hooks/now" "$hooks/used"
         case $mode in
         *-after) /bin/sh "$@" || exit ;;
-        *-half-*) /bin/sh -e -c "$(head -n "${mode##*-}" <<<"$3")" || exit ;;
+        *-half-*) # In the same shell, so that what it does on its way out is done.
+            half=$(head -n "${mode##*-}" <<<"$3")
+            case $mode in
+            hold-*) exec /bin/sh -e -c "$half
+: >'$hooks/held'
+sleep 300" ;;
+            fail-*) exec /bin/sh -e -c "$half
+echo 'made to fail' >&2
+exit 7" ;;
+            esac
+            ;;
         esac
         case $mode in
         hold-*) : >"$hooks/held"; exec sleep 300 ;;
@@ -80,14 +90,14 @@ chmod 0755 "$HOOKS/sh"
 declare -A MARKER=(
     [T01.role]='create role'
     [T01.database]='create database'
-    [T02.stop]='touch'
+    [T02.stop]='touch '
     [T02.dump]='pg_dump'
     [T02.restore]='pg_restore'
     [T02.compare]='bin/compare'
-    [T02.start]='rm -f'
+    [T02.start]='rm -f '
 )
 # Lines of a `run` after which something is there, but not all.
-declare -A HALF=([T02.stop]=1 [T02.dump]=6 [T02.restore]=2 [T02.start]=1)
+declare -A HALF=([T02.stop]=2 [T02.dump]=6 [T02.restore]=2 [T02.start]=1)
 STEPS=(T01.role T01.database T02.stop T02.dump T02.restore T02.compare T02.start)
 
 inject() { # inject STEP MODE
