@@ -82,6 +82,17 @@ fn an_abandoned_run_is_out_of_the_way_and_stays_visible() {
 }
 
 #[test]
+fn a_step_that_never_began_is_in_no_rollbacks_way() {
+    let ground = Ground::new(&format!("{QUICK}\n```sh step=odd check=\"exit 3\"\ntrue\n```\n"));
+    ground.run(&["run", "plan.md", "--yes"], 8);
+    assert_eq!(ground.step("odd"), "unknown");
+    let run = ground.run_id();
+    ground.run(&["rollback", &run, "--yes"], 0);
+    assert_eq!(ground.state(), "rolled_back");
+    assert!(!ground.file("a").exists());
+}
+
+#[test]
 fn a_flipped_bit_is_noticed_and_nothing_is_believed() {
     let ground = Ground::new(QUICK);
     ground.run(&["run", "plan.md", "--yes"], 0);
@@ -161,7 +172,7 @@ fn a_full_disk_has_its_sentence_and_loses_nothing() {
         .status()
         .is_ok_and(|s| s.success());
     if !mounted {
-        println!("SKIPPED: no right to mount a small disk here");
+        skipped("no right to mount a small disk here");
         return;
     }
     let (code, text) = ground.finish(&["--state", "disk/state", "run", "plan.md", "--yes"]);
@@ -173,10 +184,16 @@ fn a_full_disk_has_its_sentence_and_loses_nothing() {
     assert!(!started, "nothing was started that the journal does not know");
 }
 
+/// Says aloud that a test could not be made here.
+#[expect(clippy::print_stdout, reason = "a test that was skipped must be seen")]
+fn skipped(why: &str) {
+    println!("SKIPPED: {why}");
+}
+
 /// The binary as a user without rights; `None`, said aloud, where that cannot be had.
 fn as_nobody(ground: &Ground, args: &[&str]) -> Option<Command> {
     if !nix::unistd::geteuid().is_root() {
-        println!("SKIPPED: only root can become another user");
+        skipped("only root can become another user");
         return None;
     }
     use std::os::unix::process::CommandExt as _;

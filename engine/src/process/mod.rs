@@ -1,7 +1,7 @@
 //! Child processes that cannot outlive the engine, and what they print.
 //!
 //! Steps do not run as children of the engine but of a small *supervisor*: the same binary,
-//! re-executed with a hidden subcommand that calls [`supervise`]. It is a child subreaper, so that
+//! re-executed with a hidden subcommand that calls [`supervise()`]. It is a child subreaper, so that
 //! a process that forks twice, calls `setsid`, ignores SIGTERM or holds an output pipe is still
 //! its descendant. It learns of the engine's death from its closing socket, whatever the engine
 //! died of, and then kills every descendant. Should the supervisor die first, its orphans go to

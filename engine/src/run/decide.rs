@@ -276,6 +276,17 @@ impl Machine {
                 !back && matches!(state, StepState::Running | StepState::Unknown)
             })
             .collect();
+        // What this run never began is in no rollback's way, whatever can be told of it.
+        let untouched: Vec<StepIx> = (0..self.state.steps.len())
+            .filter(|ix| {
+                let rec = &self.state.steps[*ix];
+                back && rec.state == StepState::Unknown && rec.started_ms.is_none()
+            })
+            .collect();
+        for step in untouched {
+            let why = "this run never began it".to_owned();
+            self.emit(Event::StepReset { step: self.name(step), why });
+        }
         self.mode = Mode::Triage;
         for step in triage {
             self.look(step, Purpose::Triage);

@@ -16,7 +16,7 @@ pub struct World {
     pub secrets: Arc<dyn SecretSource>,
     /// The environment that children start from.
     pub env: BaseEnv,
-    /// Program and arguments that call [`crate::process::supervise`]; the path of a lock file is
+    /// Program and arguments that call [`crate::process::supervise()`]; the path of a lock file is
     /// appended where there is one.
     pub supervisor: (PathBuf, Vec<OsString>),
     /// Version of the program.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::SessionError;
 use super::evidence_file::{EvidenceFile, folder};
@@ -332,12 +332,11 @@ fn replace(path: &Path, before: &str, after: &str) -> std::io::Result<bool> {
         }
     }
     file.as_file().sync_all()?;
-    let exchange =
-        |a: &Path, b: &Path| renameat2(AT_FDCWD, a, AT_FDCWD, b, RenameFlags::RENAME_EXCHANGE);
+    let exchange = |a: &Path, b: &Path| renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE);
     match exchange(file.path(), path) {
         Ok(()) => {}
         // A file system without exchange: compare, then rename; the window is as small as it gets.
-        Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOSYS) => {
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
             if std::fs::read(path)? != before.as_bytes() {
                 return Ok(false);
             }
