@@ -198,7 +198,10 @@ fn as_nobody(ground: &Ground, args: &[&str]) -> Option<Command> {
     }
     use std::os::unix::process::CommandExt as _;
     let binary = ground.file("workplan");
-    fs::copy(env!("CARGO_BIN_EXE_workplan"), &binary).expect("a copy that anyone may run");
+    // Copied by another process: a descriptor of ours, open for writing, could slip into a child
+    // of another test, and the copy would be "busy".
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_workplan")).arg(&binary).status();
+    assert!(copied.is_ok_and(|s| s.success()), "a copy that anyone may run");
     fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).expect("permissions");
     let mut command = Command::new(binary);
     command.args(args).current_dir(ground.path()).stdin(std::process::Stdio::null());

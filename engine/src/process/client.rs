@@ -46,7 +46,7 @@ pub fn become_subreaper() -> io::Result<()> {
 pub struct SupervisorConfig {
     /// The program, usually `/proc/self/exe`.
     pub program: PathBuf,
-    /// The arguments that make it call [`supervise()`](super::supervise) with its standard input.
+    /// The arguments that make it call [`supervise()`](super::supervise()) with its standard input.
     pub args: Vec<OsString>,
     /// The lock file that `supervise` will hold, for its error message; the path itself travels in
     /// `args`.
