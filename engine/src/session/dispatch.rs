@@ -16,7 +16,7 @@ use super::world::{Control, Reporter};
 use super::writeback::WriteBack;
 use super::{Outcome, SessionError};
 use crate::journal::{Journal, JournalError, NewEvent, Owner, Projection, StateDir, StoredEvent};
-use crate::kind::{ErrorCause, Observation, Prepared, Seen, StepError};
+use crate::kind::{ErrorCause, Observation, Prepared, StepError};
 use crate::plan::StepIx;
 use crate::run::{Action, Ending, Event, Input, Machine, Options, Purpose, RunState, Timer};
 
@@ -451,10 +451,10 @@ impl Dispatcher<'_> {
 }
 
 impl super::SavedStep {
-    /// What moved since the plan was saved.
+    /// What moved since the plan was saved. What a dry-run could not look at binds nothing.
     fn moved(&self, now: &Observation) -> Option<String> {
-        let seen = super::saved::binding_of(now);
-        (!matches!(now.seen, Seen::Unknown(_)) && seen != self.binding)
+        let saved = self.binding.as_ref()?;
+        (*saved != super::saved::binding_of(now))
             .then(|| format!("`{}` is not as it was seen", self.id))
     }
 }

@@ -69,8 +69,8 @@ pub struct StepPreview {
     pub undo: UndoPlan,
     /// Milliseconds that it took last time.
     pub estimate_ms: Option<u64>,
-    /// Digest of the verdict and the binding facts.
-    pub binding: Digest,
+    /// Digest of the verdict and the binding facts, where the step was looked at.
+    pub binding: Option<Digest>,
 }
 
 /// What a run would do.
@@ -237,14 +237,20 @@ async fn step(
     let plan = machine.plan();
     let mark = machine.marks.get(ix).cloned().unwrap_or(Mark::Settled);
     let seen = sights.get(&ix).map(|s| s.observation.clone());
-    let built = workshop.step(machine, ix);
+    let planned = &plan.steps[ix];
+    // Before its inputs are known a step is described with their names in their place.
+    let built = workshop.step(machine, ix).or_else(|_| {
+        workshop.build(&planned.kind, &planned.with, &|step, name| {
+            Some(format!("${{{{ steps.{step}.outputs.{name} }}}}").into())
+        })
+    });
     let undo = match &built {
         Ok(built) => built.undo_plan(),
         // What an earlier step gives is not known yet; the step itself may still be described.
         Err(_) => UndoPlan::Cannot("not known before an earlier step has run".to_owned()),
     };
     let facts = seen.as_ref().map(|s| s.facts.clone()).unwrap_or_default();
-    let binding = seen.as_ref().map_or_else(|| Digest::of(b""), binding_of);
+    let binding = seen.as_ref().filter(|s| !s.not_looked).map(binding_of);
     let (action, reason) = match &mark {
         Mark::Due(why, seen) => match seen.as_ref().map(|s| &s.seen) {
             Some(Seen::Half(what)) => (PlannedAction::Repair, format!("half done: {what}")),

@@ -190,7 +190,7 @@ pub async fn start(
         Projection::Owner { owner: Some(held.owner.clone()) },
     ];
     if let Some(saved) = &options.saved {
-        let key = format!("plan_spent/{}", saved.digest);
+        let key = saved.spent_key();
         first.push(Projection::Kv { key, value: run.clone(), event: 0 });
     }
     make_run_folder(state_dir, &run)?;
@@ -245,7 +245,7 @@ async fn before_start(
         return Ok(Vec::new());
     }
     if let Some(saved) = &options.saved
-        && let Some(spent) = journal.kv(&format!("plan_spent/{}", saved.digest))?
+        && let Some(spent) = journal.kv(&saved.spent_key())?
     {
         let what = vec![format!("it was spent by run {}; a plan is run once", spent.value)];
         return Err(SessionError::Stale { what });

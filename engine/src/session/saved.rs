@@ -93,8 +93,9 @@ pub struct SavedStep {
     pub changes: Vec<Change>,
     /// What was seen.
     pub facts: BTreeMap<String, Value>,
-    /// Digest of the verdict and the binding facts.
-    pub binding: Digest,
+    /// Digest of the verdict and the binding facts, where the step was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Digest>,
     /// How it would be taken back.
     pub undo: UndoPlan,
     /// What comes after it cannot be taken back without loss.
@@ -195,6 +196,11 @@ impl SavedPlan {
     pub fn computed_digest(&self) -> Digest {
         let steps: Vec<Value> = self.steps().map(|s| json!([s.id, s.action, s.binding])).collect();
         Digest::of_json(&json!([self.meaning, self.target["identity"], self.sources.scope, steps]))
+    }
+
+    /// Under what the journal remembers that it was run. Two plans that say the same are two.
+    pub(super) fn spent_key(&self) -> String {
+        format!("plan_spent/{}/{}", self.digest, self.created_at)
     }
 
     /// All steps.
