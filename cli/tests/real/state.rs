@@ -232,3 +232,18 @@ fn listing(ground: &Ground) -> Vec<String> {
     out.sort();
     out
 }
+
+#[test]
+fn an_answer_given_while_the_run_goes_on_is_heard() {
+    let ground = Ground::new(
+        "---\nid: G-1\n---\n\n# Gates\n\n## T01 - x\n\n```task\nid: G-1-T01\nstatus: todo\n```\n\n```steps\n- id: slow\n  uses: command\n  with: {run: \"touch begun; while ! test -f go; do sleep 0.05; done\", check: \"test -f go\"}\n- id: ok\n  uses: gate.approve\n  with: {message: \"Really?\"}\n- id: after\n  uses: command\n  needs: [ok]\n  with: {run: \"touch after\", check: \"test -f after\"}\n```\n",
+    );
+    let mut run = ground.spawn(&["run", "plan.md", "--yes", "--jobs", "2"]);
+    wait_for(|| ground.file("begun").exists());
+    wait_for(|| ground.step("T01.ok") == "waiting");
+    ground.run(&["approve", &ground.run_id(), "T01.ok", "--reason", "seen"], 0);
+    ground.write("go", "");
+    assert!(run.wait().expect("a child of ours").success());
+    assert!(ground.file("after").exists());
+    assert_eq!(ground.state(), "succeeded");
+}

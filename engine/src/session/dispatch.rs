@@ -18,7 +18,9 @@ use super::{Outcome, SessionError};
 use crate::journal::{Journal, JournalError, NewEvent, Owner, Projection, StateDir, StoredEvent};
 use crate::kind::{ErrorCause, Observation, Prepared, StepError};
 use crate::plan::StepIx;
-use crate::run::{Action, Ending, Event, Input, Machine, Options, Purpose, RunState, Timer};
+use crate::run::{
+    Action, Ending, Event, Input, Machine, Options, Person, Purpose, RunState, Timer,
+};
 
 /// Everything that one process needs to drive one run.
 pub(super) struct Dispatcher<'r> {
@@ -71,9 +73,12 @@ impl Dispatcher<'_> {
                 cancel.cancel();
             }
         }
-        self.launcher.shutdown().await?;
+        if let Err(error) = self.launcher.shutdown().await {
+            self.reporter.notice(&format!("failed to {error}"));
+        }
         let ending = result?;
         if !self.stale.is_empty() {
+            self.give_up_unbegun()?;
             return Err(SessionError::Stale { what: self.stale });
         }
         let reason = match &self.machine.state.phase {
@@ -81,6 +86,23 @@ impl Dispatcher<'_> {
             crate::run::RunPhase::Live => String::new(),
         };
         Ok(Outcome { run: self.run, ending, reason, state: self.machine.state })
+    }
+
+    /// A run that a stale plan stopped before its first step is in nobody's way.
+    fn give_up_unbegun(&mut self) -> Result<(), SessionError> {
+        if self.machine.state.steps.iter().any(|r| r.started_ms.is_some()) {
+            return Ok(());
+        }
+        let person = Person {
+            who: "workplan".to_owned(),
+            reason: "the saved plan was stale before anything was begun".to_owned(),
+            signature: None,
+        };
+        let event = Event::RunAbandoned { person };
+        self.machine.state.apply(now_ms(), &event);
+        let new = encode(&event, &self.vault)?;
+        self.append(&[(new, event)])?;
+        Ok(())
     }
 
     async fn turn(&mut self, inbox: &mut Inbox) -> Result<Ending, SessionError> {
@@ -101,6 +123,12 @@ impl Dispatcher<'_> {
             let end = events.iter().position(|e| matches!(e, Event::RunEnded { .. }));
             let (work, over) = events.split_at(end.unwrap_or(events.len()));
             if !self.commit(inbox, work)? {
+                continue;
+            }
+            if end.is_some() && !inbox.queue.is_empty() {
+                // Somebody answered while the last step ran: it is not the end.
+                inbox.queue.clear();
+                self.start_over(inbox)?;
                 continue;
             }
             self.write_back(end.is_some())?;
