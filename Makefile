@@ -63,6 +63,13 @@ test-demo: ## the demo's world as a test: dry-runs, kills, failures and rollback
 	$(CARGO) build --locked --package workplan
 	WORKPLAN_BIN="$(abspath $(BINARY))" tests/demo/test.sh
 
+KILLS ?= 3000
+
+.PHONY: torture
+torture: ## random SIGKILLs of the real binary: KILLS=N how many, WORKPLAN_SEED=N repeats a seed
+	@tools/setup.sh build
+	WORKPLAN_KILLS=$(KILLS) $(CARGO) test --locked --package workplan --test real kills -- --nocapture
+
 .PHONY: release
 release: ## one static binary, for any Linux of this architecture
 	@tools/setup.sh build release
