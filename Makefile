@@ -55,7 +55,7 @@ test: ## everything, from a fresh machine: set-up, lint, the demo's test, all Ru
 	@tools/setup.sh build lint demo
 	$(MAKE) lint
 	$(MAKE) test-demo
-	$(CARGO) test --locked --workspace
+	CARGO="$(CARGO)" tools/cargo-test.sh
 
 .PHONY: test-demo
 test-demo: ## the demo's world as a test: dry-runs, kills, failures and rollbacks at every step

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# All Rust tests. cargo prints one result for each test binary, the last often of one without
+# tests; the sum of them all is the last line.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+code=0
+"${CARGO:-cargo}" test --locked --workspace "$@" 2>&1 | tee "$log" || code=$?
+awk '/^test result:/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1); if ($i ~ /^failed/) f += $(i-1) } }
+     END { printf "\n%d passed, %d failed\n", p, f }' "$log"
+exit "$code"
