@@ -1,7 +1,7 @@
 //! What a run came to: tasks with their clauses, and the sums.
 
 use workplan_engine::document::TaskStatus;
-use workplan_engine::run::{RunState, StepState, task_progress};
+use workplan_engine::run::{RunPhase, RunState, StepState, task_progress};
 
 use crate::render::count;
 use crate::term::{Paint, Printer, Style};
@@ -9,6 +9,8 @@ use crate::term::{Paint, Printer, Style};
 /// A line a task that the run had to do with; unproven clauses are named below it.
 pub(crate) fn task_lines(printer: &Printer, paint: Paint, state: &RunState) -> Vec<String> {
     let mut lines = Vec::new();
+    let rolled_back =
+        matches!(&state.phase, RunPhase::Ended { state, .. } if state == "rolled_back");
     for (ix, task) in state.plan.tasks.iter().enumerate() {
         if task.id.is_empty() {
             continue;
@@ -18,6 +20,13 @@ pub(crate) fn task_lines(printer: &Printer, paint: Paint, state: &RunState) -> V
         if task.steps.is_empty() {
             if !matches!(task.status, TaskStatus::Done | TaskStatus::Cancelled) {
                 lines.push(format!("{name}: a person's task, {}", task.status.as_str()));
+            }
+            continue;
+        }
+        if rolled_back {
+            if let Some(before) = state.statuses_before.get(&task.id) {
+                let before = before.trim_matches(['"', '\'']);
+                lines.push(format!("{name}: {} as before", printer.clean_err(before)));
             }
             continue;
         }

@@ -368,7 +368,8 @@ impl Resolver {
             } else if settled && !know.forced(step) {
                 self.marks[step] = Mark::Settled;
             } else {
-                let why = format!("`{name}` opens: a step inside it will act");
+                let what = if step == plan.brackets[bracket].close { "closes" } else { "opens" };
+                let why = format!("`{name}` {what}: a step inside it will act");
                 self.due(plan, know, step, why, None);
             }
         }
