@@ -16,6 +16,8 @@ use crate::run::{Event, StepState};
 pub(super) struct History {
     pub(super) past: HashMap<StepIx, Past>,
     pub(super) edited: BTreeSet<StepIx>,
+    /// Milliseconds that a step with this meaning took in the last run that finished.
+    pub(super) took_ms: HashMap<StepIx, u64>,
 }
 
 /// Reads the records of earlier runs of this workplan on this target. Where the journal knows of
@@ -54,6 +56,7 @@ pub(super) fn load(journal: Option<&Journal>, plan: &Plan) -> Result<History, Se
     }
     if let Some(last) = runs.iter().find(|r| r.state == "succeeded") {
         let state = select::load_run(journal, &last.run)?;
+        history.took_ms = took(&state, plan);
         if state.asked.is_none() {
             history.edited = edited(&state, plan);
         }
@@ -75,6 +78,16 @@ fn edited(last: &crate::run::RunState, plan: &Plan) -> BTreeSet<StepIx> {
             }
         })
         .collect()
+}
+
+fn took(last: &crate::run::RunState, plan: &Plan) -> HashMap<StepIx, u64> {
+    let took = |step: &crate::plan::PlanStep| {
+        let at = last.step(&step.id).filter(|at| last.plan.steps[*at].meaning == step.meaning)?;
+        let rec = &last.steps[at];
+        let (from, to) = (rec.started_ms?, rec.ended_ms?);
+        u64::try_from(to - from).ok().filter(|_| rec.state == StepState::Done)
+    };
+    plan.steps.iter().enumerate().filter_map(|(ix, s)| Some((ix, took(s)?))).collect()
 }
 
 fn outputs(

@@ -126,11 +126,14 @@ pub(super) async fn look_ahead(
     );
     let history = history::load(journal, &plan)?;
     let preconditions = precondition::check(&workshop, &plan, dry_run).await;
+    let took_ms = history.took_ms.clone();
     let mut machine = machine(&plan, scope, history)?;
     let sights = resolve(&mut machine, &mut workshop).await;
     let mut steps = Vec::with_capacity(plan.steps.len());
     for ix in 0..plan.steps.len() {
-        steps.push(step(&machine, &mut workshop, &sights, ix).await);
+        let mut shown = step(&machine, &mut workshop, &sights, ix).await;
+        shown.estimate_ms = took_ms.get(&ix).copied();
+        steps.push(shown);
     }
     launcher.shutdown().await?;
     Ok(Preview { steps, preconditions })
