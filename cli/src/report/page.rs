@@ -104,6 +104,9 @@ fn wrong(view: &RunView, logs: &[Tail]) -> Vec<Wrong> {
         .map(|(ix, rec)| {
             let step = view.state.plan.steps[ix].id.clone();
             let error = rec.error.as_ref().map(|e| e.what.clone());
+            let why = view.step_reason(ix).or(error).unwrap_or_default();
+            // The step's name stands before it already.
+            let why = why.strip_prefix(&format!("`{step}` ")).unwrap_or(&why).to_owned();
             let said = rec.error.as_ref().map(|e| e.said.clone()).unwrap_or_default();
             let lines: Vec<String> = if said.is_empty() {
                 let logs = logs.iter().filter(|log| log.step == step);
@@ -112,7 +115,7 @@ fn wrong(view: &RunView, logs: &[Tail]) -> Vec<Wrong> {
                 said.iter().map(|line| crate::term::sanitize(line).into_owned()).collect()
             };
             Wrong {
-                why: view.step_reason(ix).or(error).unwrap_or_default(),
+                why,
                 state: view.step_word(ix).replace('_', " "),
                 said: lines[lines.len().saturating_sub(LAST_LINES)..].join("\n"),
                 step,

@@ -126,10 +126,10 @@ fn validate(at: &str, value: &Value, schema: &Value, root: &Value) -> Result<(),
         return validate(at, value, root.pointer(path.trim_start_matches('#')).unwrap(), root);
     }
     for key in ["anyOf", "oneOf"] {
-        if let Some(any) = schema[key].as_array() {
-            if any.iter().all(|one| validate(at, value, one, root).is_err()) {
-                return Err(format!("{at}: {value} fits none of {any:?}"));
-            }
+        if let Some(any) = schema[key].as_array()
+            && any.iter().all(|one| validate(at, value, one, root).is_err())
+        {
+            return Err(format!("{at}: {value} fits none of {any:?}"));
         }
     }
     if let Some(expected) = schema.get("const").filter(|expected| *expected != value) {

@@ -45,7 +45,12 @@ fn what_went_wrong_stands_there_with_the_last_that_was_printed() {
     let page = bench.expect(0, &["report", "-o", "-"]).stdout;
     let wrong = page.split("What went wrong").nth(1).unwrap().split("<h2>").next().unwrap();
     assert!(wrong.contains("FATAL: password &#60;authentication&#62; failed"), "{wrong}");
-    assert!(wrong.contains("<code>login</code> exited with code 2"), "{wrong}");
+    assert!(
+        wrong.contains(
+            "<code>login</code> <span class=\"state failed\">failed</span>: exited with code 2"
+        ),
+        "{wrong}"
+    );
     assert!(page.contains("1 failed"), "{page}");
 }
 
@@ -75,4 +80,17 @@ tasks:
     for part in ["<td>released</td>", "<td>closed</td>", "<td>10m</td>"] {
         assert!(outages.contains(part), "{part} in {outages}");
     }
+}
+
+#[test]
+fn a_rollback_gives_statuses_back_and_the_report_says_so() {
+    let bench = Bench::with(TASKS);
+    bench.expect(0, &["run", "plan.md", "--yes"]);
+    let run = bench.newest();
+    assert!(!bench.json(0, &["report", "--json"])["tasks"][0]["status"].is_null());
+    bench.expect(0, &["rollback", &run, "--yes"]);
+    let document = bench.json(0, &["report", "--json"]);
+    assert_eq!(document["tasks"][0]["status"], serde_json::Value::Null, "{document}");
+    let status = bench.expect(0, &["status"]).stdout;
+    assert!(status.contains("todo, as before"), "{status}");
 }
