@@ -3,20 +3,26 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-/// The environment, read once at the start.
-///
-/// Variables that change what `workplan` does:
-///
-/// | variable | effect |
-/// |---|---|
-/// | `WORKPLAN_STATE` | the state folder, where `--state` is not given |
-/// | `NO_COLOR` | no colour, when not empty |
-/// | `FORCE_COLOR`, `CLICOLOR_FORCE` | colour also without a terminal, when neither empty nor `0` |
-/// | `TERM=dumb` | no colour and no moving progress |
-/// | `CI` | no moving progress, when neither empty nor `false` |
-/// | `COLUMNS` | width of the screen, where there is no terminal to ask |
-/// | `USER`, `LOGNAME` | who approves, rejects, resolves and abandons |
-/// | `SOPS_*`, `PATH`, … | passed on to the programs that steps run |
+/// Variables that change what `workplan` does, each with its effect, as Markdown.
+pub(crate) const VARIABLES: &[(&str, &str)] = &[
+    ("`WORKPLAN_STATE`", "the state folder, where `--state` is not given"),
+    ("`NO_COLOR`", "no colour, when not empty"),
+    (
+        "`FORCE_COLOR`, `CLICOLOR_FORCE`",
+        "colour also without a terminal, when neither empty nor `0` nor `false`",
+    ),
+    ("`TERM=dumb`", "no colour and no moving progress"),
+    ("`CI`", "no moving progress, when neither empty nor `0` nor `false`"),
+    ("`COLUMNS`", "width of the screen, from 20 to 1000, where there is no terminal to ask"),
+    ("`USER`, else `LOGNAME`", "who approves, rejects, resolves and abandons"),
+    (
+        "any other",
+        "passed on to the programs that steps run; one that is an `env:` secret only to the \
+         steps that name it",
+    ),
+];
+
+/// The environment, read once at the start; [`VARIABLES`] says what it does.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment {
     /// All variables, for children and for `env:` secrets.

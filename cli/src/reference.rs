@@ -6,6 +6,7 @@ use clap::CommandFactory;
 use workplan_engine::kind::{Class, Kind};
 
 use crate::args::Args;
+use crate::environment::VARIABLES;
 use crate::exit::{self, Exit};
 use crate::{catalogue, schema};
 
@@ -28,6 +29,13 @@ pub(crate) fn markdown() -> String {
         if let Exit::Code(code) = exit {
             let _ = writeln!(out, "| {code} | {meaning} |");
         }
+    }
+    out.push_str(
+        "\nA signal ends it by that signal: 130 after Ctrl-C, 143 after SIGTERM, to a shell.\n",
+    );
+    out.push_str("\n## Environment variables\n\n| variable | effect |\n|---|---|\n");
+    for (name, effect) in VARIABLES {
+        let _ = writeln!(out, "| {name} | {effect} |");
     }
     out.push_str("\n## Kinds of steps\n");
     for kind in catalogue::all().iter() {
@@ -80,7 +88,13 @@ fn option(out: &mut String, arg: &clap::Arg) {
     let takes = arg.get_num_args().is_some_and(|n| n.takes_values());
     let words =
         if words.is_empty() || !takes { String::new() } else { format!(" ({})", words.join(", ")) };
-    let _ = writeln!(out, "- `{shown}`: {help}{words}");
+    let default = match arg.get_default_values() {
+        [value] if takes && !help.contains("[default") => {
+            format!(" [default: {}]", value.to_string_lossy())
+        }
+        _ => String::new(),
+    };
+    let _ = writeln!(out, "- `{shown}`: {help}{words}{default}");
 }
 
 fn describe(out: &mut String, kind: &dyn Kind) {

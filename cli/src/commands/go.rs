@@ -10,7 +10,7 @@ use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::progress::{Control, Live, listen};
 use crate::render::{RunSummary, task_lines};
-use crate::term::{Style, duration_ms};
+use crate::term::{Style, Table, duration_ms};
 use crate::view::RunView;
 use crate::{person, state};
 
@@ -120,7 +120,7 @@ fn summarise(app: &App, dir: &StateDir, outcome: &Outcome) -> Result<(), Failure
         paint.paint(style, &word),
         RunSummary::of(state).text()
     ));
-    if loud && !outcome.reason.is_empty() {
+    if loud && !outcome.reason.is_empty() && outcome.reason != word {
         say(&format!("  {}", printer.clean_err(&outcome.reason)));
     }
     if !state.single {
@@ -139,9 +139,14 @@ fn summarise(app: &App, dir: &StateDir, outcome: &Outcome) -> Result<(), Failure
     let next = view.next();
     if !next.is_empty() {
         say("next:");
-        for (command, what) in next {
-            say(&format!("  {}  {}", paint.paint(Style::Cyan, &command), printer.clean_err(&what)));
+        let mut table = Table::default();
+        for (command, what) in &next {
+            table.painted(vec![
+                (format!("  {command}"), format!("  {}", paint.paint(Style::Cyan, command))),
+                (what.clone(), printer.clean_err(what).into_owned()),
+            ]);
         }
+        table.lines().iter().for_each(|line| say(line));
     }
     Ok(())
 }

@@ -20,7 +20,8 @@ pub(crate) fn report(app: &App, args: &Report) -> Result<Exit, Failure> {
         app.printer.json(&document)?;
         return Ok(exit::DONE);
     }
-    let page = report::page(&here.dir, &view, &document)?;
+    let events = here.journal.events(view.id())?;
+    let page = report::page(&here.dir, &view, &document, &events)?;
     let path = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.html", view.id())));
     if path == Path::new("-") {
         app.printer.data(&page);

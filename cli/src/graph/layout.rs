@@ -1,12 +1,23 @@
 //! Places for a layered picture: a task is a band of its own, in it a step is one row below the
-//! last that it needs.
+//! last that it needs. What goes from a whole task to a whole task is one line between bands;
+//! where other bands are in between, it takes a lane to the right of them.
+
+use std::collections::BTreeSet;
 
 use unicode_width::UnicodeWidthStr;
+
+use workplan_engine::plan::StepIx;
 
 use super::Drawing;
 
 /// Pixels.
-pub(super) const CHAR: usize = 8;
+const CHAR: usize = 8;
+/// Of a bold letter of a title.
+const TITLE_CHAR: usize = 9;
+/// Between bands: room for an arrow.
+const BAND_GAP: usize = 32;
+/// Between lanes beside the bands.
+const LANE: usize = 14;
 const BOX_HEIGHT: usize = 40;
 const NOTE_HEIGHT: usize = 16;
 const GAP_X: usize = 28;
@@ -37,6 +48,19 @@ pub(super) struct Layout {
     pub(super) steps: Vec<Rect>,
     /// A line of text a bracket, under the title.
     pub(super) brackets: Vec<Rect>,
+    /// Lines from step to step.
+    pub(super) lines: Vec<(StepIx, StepIx)>,
+    /// Lines from band to band.
+    pub(super) joins: Vec<Join>,
+}
+
+/// A line from a whole task to a whole task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Join {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    /// Where it goes down, if bands are in between.
+    pub(super) lane: Option<usize>,
 }
 
 /// Lays a drawing out.
@@ -50,16 +74,19 @@ pub(super) fn lay_out(drawing: &Drawing) -> Layout {
         y += HEAD;
     }
     y += if drawing.brackets.is_empty() { 0 } else { PAD };
-    let mut right = drawing.title.width() * CHAR + 2 * MARGIN;
+    let mut right = drawing.title.width() * TITLE_CHAR + 2 * MARGIN;
     for bracket in &layout.brackets {
         right = right.max(bracket.x + bracket.w + MARGIN);
     }
     for (number, task) in drawing.tasks.iter().enumerate() {
         let head = if task.label.is_empty() { 0 } else { HEAD };
         let mut inner = y + head + PAD;
-        let mut band = task.label.width() * CHAR + 2 * PAD;
-        for row in rows(drawing, number) {
-            let mut x = MARGIN + PAD;
+        let mut band = task.label.width() * TITLE_CHAR + 2 * PAD;
+        let rows = rows(drawing, number);
+        let widths: Vec<usize> = rows.iter().map(|row| row_width(drawing, row)).collect();
+        let widest = widths.iter().copied().max().unwrap_or(0);
+        for (row, width) in rows.into_iter().zip(widths) {
+            let mut x = MARGIN + PAD + (widest - width) / 2;
             let mut tallest = 0;
             for step in row {
                 let (w, h) = size(drawing, step);
@@ -67,17 +94,83 @@ pub(super) fn lay_out(drawing: &Drawing) -> Layout {
                 x += w + GAP_X;
                 tallest = tallest.max(h);
             }
-            band = band.max(x - GAP_X - MARGIN + PAD);
             inner += tallest + GAP_Y;
         }
+        band = band.max(widest + 2 * PAD);
         let bottom = if task.steps.is_empty() { inner + HEAD } else { inner - GAP_Y + PAD };
         layout.tasks.push(Rect { x: MARGIN, y, w: band, h: bottom - y });
         right = right.max(MARGIN + band + MARGIN);
-        y = bottom + PAD;
+        y = bottom + BAND_GAP;
     }
-    layout.width = right;
-    layout.height = y + MARGIN - PAD;
+    layout.height = y + MARGIN - BAND_GAP;
+    let (lines, joins) = joined(drawing);
+    layout.lines = lines;
+    layout.joins = joins;
+    let lanes = take_lanes(&mut layout);
+    layout.width = right.max(lanes + MARGIN);
     layout
+}
+
+fn row_width(drawing: &Drawing, row: &[StepIx]) -> usize {
+    row.iter().map(|step| size(drawing, *step).0).sum::<usize>() + GAP_X * (row.len().max(1) - 1)
+}
+
+/// Lines from step to step, and those of them put together that go from all ends of one task to
+/// all beginnings of another.
+fn joined(drawing: &Drawing) -> (Vec<(StepIx, StepIx)>, Vec<Join>) {
+    let task = |step: StepIx| drawing.steps[step].task;
+    let inside = |step: StepIx, from: bool| {
+        drawing
+            .lines
+            .iter()
+            .any(|(a, b)| task(*a) == task(*b) && (if from { *a } else { *b }) == step)
+    };
+    let pairs: BTreeSet<(usize, usize)> =
+        drawing.lines.iter().map(|(a, b)| (task(*a), task(*b))).filter(|(a, b)| a != b).collect();
+    let all: BTreeSet<&(StepIx, StepIx)> = drawing.lines.iter().collect();
+    let (mut lines, mut joins) = (drawing.lines.clone(), Vec::new());
+    for (from, to) in pairs {
+        // Steps outside of tasks have no band that a line could begin or end at.
+        if drawing.tasks[from].label.is_empty() || drawing.tasks[to].label.is_empty() || to < from {
+            continue;
+        }
+        let ends = drawing.tasks[from].steps.iter().filter(|s| !inside(**s, true));
+        let whole = ends.clone().all(|end| {
+            let mut starts = drawing.tasks[to].steps.iter().filter(|s| !inside(**s, false));
+            starts.all(|start| all.contains(&(*end, *start)))
+        });
+        if whole {
+            lines.retain(|(a, b)| {
+                (task(*a), task(*b)) != (from, to) || inside(*a, true) || inside(*b, false)
+            });
+            joins.push(Join { from, to, lane: None });
+        }
+    }
+    (lines, joins)
+}
+
+/// Gives each line that passes other bands a lane of its own; where the last lane is.
+fn take_lanes(layout: &mut Layout) -> usize {
+    let tasks = &layout.tasks;
+    let mut taken: Vec<(usize, usize, usize)> = Vec::new();
+    // Short ones first: they stay near the bands.
+    let mut order: Vec<usize> = (0..layout.joins.len()).collect();
+    order.sort_by_key(|ix| layout.joins[*ix].to - layout.joins[*ix].from);
+    let edge = tasks.iter().map(|t| t.x + t.w).max().unwrap_or(0);
+    let mut last = edge;
+    for ix in order {
+        let Join { from, to, .. } = layout.joins[ix];
+        if to == from + 1 {
+            continue;
+        }
+        let free = |lane: usize| taken.iter().all(|(l, f, t)| *l != lane || *t <= from || to <= *f);
+        let lane = (0..).find(|lane| free(*lane)).unwrap_or(0);
+        taken.push((lane, from, to));
+        let x = edge + LANE * (lane + 1);
+        layout.joins[ix].lane = Some(x);
+        last = last.max(x);
+    }
+    last
 }
 
 /// The steps of a task by the length of the longest way to them within the task.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Drawing;
-use super::layout::{Layout, Rect, lay_out};
+use super::layout::{Join, Layout, Rect, lay_out};
 
 const STYLE: &str = "\
 text{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;fill:#1f2328}\
@@ -41,7 +41,10 @@ pub(crate) fn svg(drawing: &Drawing) -> String {
             label(&mut out, "small", place.x + 14, place.y + 50, "a person's task");
         }
     }
-    for (from, to) in &drawing.lines {
+    for join in &layout.joins {
+        band_line(&mut out, &layout, *join);
+    }
+    for (from, to) in &layout.lines {
         line(&mut out, &layout, *from, *to);
     }
     for (step, place) in drawing.steps.iter().zip(&layout.steps) {
@@ -80,6 +83,23 @@ fn line(out: &mut String, layout: &Layout, from: usize, to: usize) {
         out,
         "<path class=\"line\" marker-end=\"url(#tip)\" d=\"M{x1} {y1}C{x1} {c1} {x2} {c2} {x2} {y2}\"/>"
     );
+}
+
+/// From one band to another: straight down to the next one, around those in between.
+fn band_line(out: &mut String, layout: &Layout, join: Join) {
+    let (a, b) = (&layout.tasks[join.from], &layout.tasks[join.to]);
+    let path = match join.lane {
+        None => {
+            let x = a.x + 40;
+            format!("M{x} {}V{}", a.y + a.h, b.y)
+        }
+        // Lines out of a band and into it do not meet.
+        Some(x) => {
+            let (y1, y2) = (a.y + a.h - 12, b.y + 14);
+            format!("M{} {y1}H{x}V{y2}H{}", a.x + a.w, b.x + b.w)
+        }
+    };
+    let _ = writeln!(out, "<path class=\"line\" marker-end=\"url(#tip)\" d=\"{path}\"/>");
 }
 
 /// Text between tags; XML 1.0 has no control characters at all.

@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use workplan_engine::journal::StateDir;
-use workplan_engine::run::task_progress;
+use workplan_engine::run::{StepState, task_progress};
 
 use super::{StatusRun, StatusStep};
+use crate::render::given_back;
 use crate::view::RunView;
 
 /// A run with its proofs.
@@ -66,7 +67,7 @@ pub(crate) struct ReportStep {
     pub(crate) status: StatusStep,
     /// Its kind.
     pub(crate) kind: String,
-    /// Milliseconds from its first attempt to its end.
+    /// Milliseconds from its first attempt to its end; `null` where it was taken back.
     pub(crate) took_ms: Option<i64>,
     /// What was seen.
     pub(crate) facts: Vec<(String, Value)>,
@@ -111,7 +112,11 @@ fn task(view: &RunView, ix: usize) -> Option<ReportTask> {
         id: task.full_id.clone(),
         title: task.title.clone(),
         before: task.status.as_str().to_owned(),
-        status: progress.status.map(|s| s.as_str()),
+        status: match given_back(&view.state, ix) {
+            // The rollback wrote the old one.
+            Some(_) => None,
+            None => progress.status.map(|s| s.as_str()),
+        },
         clauses: progress
             .clauses
             .into_iter()
@@ -131,7 +136,10 @@ fn step(view: &RunView, ix: usize, status: StatusStep) -> ReportStep {
     ReportStep {
         status,
         kind: view.state.plan.steps[ix].kind.clone(),
-        took_ms: rec.started_ms.zip(rec.ended_ms).map(|(from, to)| to - from),
+        // What was taken back stood as done for a time that says nothing.
+        took_ms: (rec.started_ms.zip(rec.ended_ms))
+            .filter(|_| rec.state != StepState::Undone)
+            .map(|(from, to)| to - from),
         facts: evidence.facts.0.iter().map(|(name, fact)| (name.clone(), shown(fact))).collect(),
         outputs: evidence.outputs.into_iter().collect(),
         weak: evidence.weak,

@@ -8,6 +8,7 @@ use workplan_engine::run::{Event, RunState};
 use workplan_engine::session::Reporter;
 
 use super::board::{Board, TICK};
+use super::echo::QuietEcho;
 use super::{Talker, words};
 use crate::app::App;
 use crate::json::EventLine;
@@ -20,6 +21,8 @@ pub(crate) struct Live<'a> {
     talker: Talker,
     events: bool,
     spinning: bool,
+    /// Holds the terminal's modes until the end.
+    echo: Option<QuietEcho>,
     /// Keeps the columns of lines under each other.
     width: usize,
     /// The run, once it has an id.
@@ -36,11 +39,12 @@ impl<'a> Live<'a> {
             && !app.env.dumb
             && !(events && printer.out_tty);
         let bars = spinning.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
+        let echo = spinning.then(QuietEcho::new).flatten();
         printer.share_with(bars.clone());
         let talker = Talker::new(Printer::plain(printer), bars.clone());
         let slow_lines = printer.level >= Level::Default;
         let board = Board::new(bars, talker.clone(), slow_lines);
-        Self { printer, board, talker, events, spinning, width: 0, run: None }
+        Self { printer, board, talker, events, spinning, echo, width: 0, run: None }
     }
 
     /// Looks after the screen until it is dropped by its runtime.
@@ -63,8 +67,9 @@ impl<'a> Live<'a> {
     }
 
     /// Gives the screen back.
-    pub(crate) fn end(&self) {
+    pub(crate) fn end(&mut self) {
         self.board.clear();
+        self.echo = None;
         self.printer.share_with(None);
     }
 
@@ -107,7 +112,14 @@ impl Reporter for Live<'_> {
             }
         }
         if self.width == 0 {
-            self.width = state.plan.steps.iter().map(|s| s.id.len()).max().unwrap_or(0).min(40);
+            self.width = state
+                .plan
+                .steps
+                .iter()
+                .map(|s| s.id.len())
+                .max()
+                .unwrap_or(0)
+                .min(self.printer.width / 2);
         }
         if self.run.is_none() {
             self.run = Some(state.run.clone());

@@ -2,6 +2,7 @@
 
 mod board;
 mod control;
+mod echo;
 mod live;
 mod talker;
 mod words;

@@ -106,7 +106,11 @@ pub(super) fn of(event: &Event, took: Option<std::time::Duration>) -> Option<Wor
         Event::BracketReleased { bracket } => words(bracket, "released", "", Style::Green),
         Event::BracketHeld { bracket, why } => words(bracket, "held open", why, Style::Red),
         Event::UndoIntent { step } => words(step, "taking back", "", Style::Bold),
-        Event::UndoDone { step, why } => words(step, "taken back", timed(why), Style::Green),
+        Event::UndoDone { step, why } => {
+            // What stands there where there is nothing more to tell.
+            let why = if why == "taken back" { "" } else { why };
+            words(step, "taken back", timed(why), Style::Green)
+        }
         Event::UndoFailed { step, error } => {
             words(step, "not taken back", timed(&error.what), Style::Red)
         }

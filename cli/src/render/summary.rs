@@ -1,7 +1,7 @@
 //! What a run came to: tasks with their clauses, and the sums.
 
 use workplan_engine::document::TaskStatus;
-use workplan_engine::run::{RunPhase, RunState, StepState, task_progress};
+use workplan_engine::run::{Direction, RunState, StepState, task_progress};
 
 use crate::render::count;
 use crate::term::{Paint, Printer, Style};
@@ -9,8 +9,6 @@ use crate::term::{Paint, Printer, Style};
 /// A line a task that the run had to do with; unproven clauses are named below it.
 pub(crate) fn task_lines(printer: &Printer, paint: Paint, state: &RunState) -> Vec<String> {
     let mut lines = Vec::new();
-    let rolled_back =
-        matches!(&state.phase, RunPhase::Ended { state, .. } if state == "rolled_back");
     for (ix, task) in state.plan.tasks.iter().enumerate() {
         if task.id.is_empty() {
             continue;
@@ -23,14 +21,11 @@ pub(crate) fn task_lines(printer: &Printer, paint: Paint, state: &RunState) -> V
             }
             continue;
         }
-        if rolled_back {
-            if let Some(before) = state.statuses_before.get(&task.id) {
-                let before = before.trim_matches(['"', '\'']);
-                lines.push(format!("{name}: {} as before", printer.clean_err(before)));
-            }
+        let progress = task_progress(&state.plan, state, ix);
+        if let Some(status) = given_back(state, ix) {
+            lines.push(format!("{name}: {status}, as before"));
             continue;
         }
-        let progress = task_progress(&state.plan, state, ix);
         let Some(status) = progress.status else { continue };
         let style = if status == TaskStatus::Done { Style::Green } else { Style::Yellow };
         lines.push(format!("{name}: {}", paint.paint(style, status.as_str())));
@@ -41,6 +36,14 @@ pub(crate) fn task_lines(printer: &Printer, paint: Paint, state: &RunState) -> V
         }
     }
     lines
+}
+
+/// The status that a rollback gave back to a task; the evidence says nothing about it any more.
+pub(crate) fn given_back(state: &RunState, task: usize) -> Option<&str> {
+    let id = &state.plan.tasks[task].id;
+    let before = state.statuses_before.get(id)?;
+    let is_back = matches!(state.direction, Direction::Back { .. });
+    state.written.get(id).filter(|now| is_back && *now == before).map(String::as_str)
 }
 
 /// Sums over the steps of a run.

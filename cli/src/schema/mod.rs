@@ -1,6 +1,7 @@
 //! JSON Schemas: what people write is described from the catalogue, what we print from the types
 //! that print it.
 
+mod engine;
 mod files;
 mod kinds;
 mod outputs;

@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Value, json};
 
+use super::engine;
 use crate::json;
 
 /// Names, each with a line about it.
@@ -29,9 +30,9 @@ pub(super) fn of(name: &str) -> Option<Value> {
         "explain" => Some(derived::<json::ExplainDocument>()),
         "do" => Some(derived::<json::DoDocument>()),
         "report" => Some(derived::<json::ReportDocument>()),
-        "plan" => Some(plan()),
+        "plan" => Some(engine::plan()),
         "events" => Some(events()),
-        "evidence" => Some(evidence()),
+        "evidence" => Some(engine::evidence()),
         _ => None,
     }
 }
@@ -40,88 +41,21 @@ fn derived<T: JsonSchema>() -> Value {
     schema_for!(T).into()
 }
 
-fn facts() -> Value {
-    json!({"type": "object", "additionalProperties": {
-        "type": "object",
-        "properties": {"class": {"enum": ["binding", "informative", "produced"]}, "value": {}, "digest": {"type": "string"}},
-        "required": ["digest"],
-    }})
-}
-
-/// The engine prints plans itself, as it must read them back.
-fn plan() -> Value {
-    let names = json!({"type": "array", "items": {"type": "string"}});
-    json!({
-        "type": "object",
-        "properties": {
-            "schema": {"const": "workplan/plan/v1"},
-            "workplan": {
-                "type": "object",
-                "properties": {"id": {"type": "string"}, "title": {"type": "string"}, "path": {"type": "string"}, "sha256": {"type": "string"}},
-                "required": ["id", "path", "sha256"],
-            },
-            "target": {},
-            "digest": {"type": "string"},
-            "created_at": {"type": "string", "format": "date-time"},
-            "tasks": {"type": "array", "items": {
-                "type": "object",
-                "properties": {
-                    "id": {"type": "string"},
-                    "title": {"type": "string"},
-                    "status": {"type": "string"},
-                    "needs": names,
-                    "steps": {"type": "array", "items": {
-                        "type": "object",
-                        "properties": {
-                            "id": {"type": "string"},
-                            "kind": {"type": "string"},
-                            "needs": names,
-                            "action": {"enum": ["run", "skip", "repair", "blocked", "unknown"]},
-                            "reason": {"type": "string"},
-                            "changes": {"type": "array", "items": {
-                                "type": "object",
-                                "properties": {"op": {"type": "string"}, "path": {"type": "string"}, "before": {}, "after": {}},
-                                "required": ["op", "path"],
-                            }},
-                            "facts": facts(),
-                            "undo": {},
-                            "point_of_no_return": {"type": "boolean"},
-                            "estimate_s": {"type": ["number", "null"]},
-                        },
-                        "required": ["id", "kind", "needs", "action", "reason", "changes", "facts", "undo", "point_of_no_return"],
-                    }},
-                },
-                "required": ["id", "title", "status", "needs", "steps"],
-            }},
-            "summary": {},
-        },
-        "required": ["schema", "workplan", "target", "digest", "created_at", "tasks", "summary"],
-    })
-}
-
 fn events() -> Value {
-    let hash = json!({"type": "string", "pattern": "^[0-9a-f]{64}$"});
+    let hash = engine::digest("sha256 of the event before it; of nothing, for the first");
     json!({
         "type": "object",
         "properties": {
             "schema": {"const": "workplan/events/v1"},
-            "seq": {"type": "integer", "minimum": 1},
+            "seq": {"type": "integer", "minimum": 1, "description": "Position in the whole journal, from 1, without gaps."},
             "at": {"type": "string", "format": "date-time"},
             "run": {"type": "string"},
-            "kind": {"type": "string"},
-            "step": {"type": "string"},
-            "data": {},
+            "kind": {"type": "string", "description": "What happened, for example `step.done`."},
+            "step": {"type": "string", "description": "The step that it concerns."},
+            "data": {"description": "The particulars; they depend on `kind`."},
             "prev": hash,
-            "hash": hash,
+            "hash": engine::digest("sha256 of this event together with `prev`"),
         },
         "required": ["schema", "seq", "at", "run", "kind", "data", "prev", "hash"],
-    })
-}
-
-fn evidence() -> Value {
-    json!({
-        "type": "object",
-        "properties": {"schema": {"const": "workplan/evidence/v1"}, "run": {}},
-        "required": ["schema"],
     })
 }

@@ -171,6 +171,14 @@ impl Printer {
         }
     }
 
+    /// Says a question; the answer is typed on the same line.
+    pub(crate) fn ask(&self, question: &str) {
+        let mut err = io::stderr().lock();
+        // Nobody is left to be told that stderr is gone.
+        let _ = err.write_all(question.as_bytes());
+        let _ = err.flush();
+    }
+
     /// Says why a command did not do what was asked.
     pub(crate) fn failure(&self, failure: &Failure) {
         let paint = self.err;

@@ -61,6 +61,19 @@ fn the_reference_names_every_command_kind_and_code() {
 }
 
 #[test]
+fn the_reference_in_the_docs_is_of_this_program() {
+    let made = Bench::new().expect(0, &["util", "reference"]).stdout;
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference.md");
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    let differs = made.lines().zip(kept.lines()).find(|(now, then)| now != then);
+    assert!(
+        made == kept,
+        "docs/reference.md is out of date, first at {differs:?}; make it again: \
+         `cargo run -p workplan -- util reference > docs/reference.md`"
+    );
+}
+
+#[test]
 fn version() {
     let ran = Bench::new().expect(0, &["--version"]);
     assert_eq!(ran.stdout, format!("workplan {}\n", env!("CARGO_PKG_VERSION")));
