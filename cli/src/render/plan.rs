@@ -157,7 +157,8 @@ impl PlanView<'_> {
     fn step(&self, ix: usize) -> Vec<String> {
         let (step, shown) = (&self.plan.steps[ix], &self.preview.steps[ix]);
         let (sign, style) = action_sign(shown.action.as_str());
-        let estimate = shown.estimate_ms.map_or_else(String::new, |ms| {
+        let acts = matches!(shown.action, PlannedAction::Run | PlannedAction::Repair);
+        let estimate = shown.estimate_ms.filter(|_| acts).map_or_else(String::new, |ms| {
             format!(", about {}", duration::human(std::time::Duration::from_millis(ms)))
         });
         let head = format!("{} ({}{estimate}): {}", step.id, step.kind, shown.reason);

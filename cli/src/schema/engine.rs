@@ -101,7 +101,7 @@ fn step() -> Value {
             "reason": text("Why."),
             "changes": list("What it would change.", change),
             "facts": facts(),
-            "binding": digest("Of the verdict and the binding facts: what the saved plan holds on to."),
+            "binding": digest("Of the verdict and the binding facts: what the saved plan holds on to. Not there for a step that was not looked at."),
             "undo": object(
                 "How it would be taken back.",
                 json!({
@@ -113,7 +113,7 @@ fn step() -> Value {
             "point_of_no_return": flag("What comes after it cannot be taken back without loss."),
             "estimate_s": {"type": "number", "description": "Seconds that it took last time."},
         }),
-        &["estimate_s"],
+        &["binding", "estimate_s"],
     )
 }
 
