@@ -1,13 +1,15 @@
 //! What a run came to: tasks with their clauses, and the sums.
 
 use workplan_engine::document::TaskStatus;
-use workplan_engine::run::{RunState, StepState, task_progress};
+use workplan_engine::run::{RunPhase, RunState, StepState, task_progress};
 
 use crate::render::count;
 use crate::term::{Paint, Printer, Style};
 
 /// A line a task that the run had to do with; unproven clauses are named below it.
 pub(crate) fn task_lines(printer: &Printer, paint: Paint, state: &RunState) -> Vec<String> {
+    let taken_back =
+        matches!(&state.phase, RunPhase::Ended { state, .. } if state == "rolled_back");
     let mut lines = Vec::new();
     for (ix, task) in state.plan.tasks.iter().enumerate() {
         if task.id.is_empty() {
@@ -19,6 +21,14 @@ pub(crate) fn task_lines(printer: &Printer, paint: Paint, state: &RunState) -> V
             if !matches!(task.status, TaskStatus::Done | TaskStatus::Cancelled) {
                 lines.push(format!("{name}: a person's task, {}", task.status.as_str()));
             }
+            continue;
+        }
+        if taken_back {
+            // The workplan says again what it said before the run.
+            let before = state.statuses_before.get(&task.id).map(|s| s.trim());
+            let status = before.unwrap_or_else(|| task.status.as_str());
+            let status = printer.clean_err(status);
+            lines.push(format!("{name}: {}", paint.paint(Style::Dim, &status)));
             continue;
         }
         let progress = task_progress(&state.plan, state, ix);

@@ -39,6 +39,12 @@ fn a_second_engine_is_refused_and_readers_are_not() {
     assert_eq!(ground.step("wait"), "running");
     ground.run(&["check", "plan.md"], 0);
     ground.run(&["log", "wait"], 0);
+    // What a live engine is at is not a person's to tell.
+    for word in ["--done", "--not-done"] {
+        let text = ground.run(&["resolve", &run, "wait", word, "--reason", "x"], 2);
+        assert!(text.contains(&first.id().to_string()), "it names the process: {text}");
+    }
+    assert_eq!(ground.step("wait"), "running");
     ground.write("go", "");
     assert!(first.wait().expect("a child of ours").success());
     assert_eq!(ground.state(), "succeeded");
@@ -211,4 +217,36 @@ fn listing(ground: &Ground) -> Vec<String> {
     walk(ground.path(), &mut out);
     out.sort();
     out
+}
+
+#[test]
+fn after_a_rollback_a_task_reads_as_the_workplan_does() {
+    let ground = Ground::new(
+        "---
+id: BACK
+---
+## T01 — One
+```task
+id: BACK-T01
+status: todo
+```
+```sh step=größe check=\"test -f a\" undo=\"rm a\"
+touch a
+```
+```sh step=last check=\"test -f b\" undo=\"rm b\"
+touch b
+```
+",
+    );
+    let text = ground.run(&["run", "plan.md", "--yes"], 0);
+    // Names stand in columns, however many bytes a letter has.
+    assert!(text.contains("\nT01.größe  done"), "{text}");
+    assert!(text.contains("\nT01.last   done"), "{text}");
+    let text = ground.run(&["rollback", &ground.run_id(), "--yes"], 0);
+    assert!(ground.read("plan.md").contains("status: todo"), "{text}");
+    assert!(text.contains("T01 One: todo") && !text.contains("T01 One: in_progress"), "{text}");
+    let text = ground.run(&["status"], 0);
+    assert!(text.contains("T01 One: todo"), "{text}");
+    let text = Ground::new(QUICK).run(&["run", "plan.md", "--task", "T09", "--yes"], 2);
+    assert!(text.contains("it has no tasks"), "{text}");
 }
