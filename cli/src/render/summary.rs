@@ -25,7 +25,8 @@ pub(crate) fn task_lines(printer: &Printer, paint: Paint, state: &RunState) -> V
         }
         if taken_back {
             // The workplan says again what it said before the run.
-            let before = state.statuses_before.get(&task.id).map(|s| s.trim());
+            let before =
+                state.statuses_before.get(&task.id).map(|s| s.trim().trim_matches(['"', '\'']));
             let status = before.unwrap_or_else(|| task.status.as_str());
             let status = printer.clean_err(status);
             lines.push(format!("{name}: {}", paint.paint(Style::Dim, &status)));

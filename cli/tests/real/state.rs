@@ -228,7 +228,7 @@ id: BACK
 ## T01 — One
 ```task
 id: BACK-T01
-status: todo
+status: \"todo\"
 ```
 ```sh step=größe check=\"test -f a\" undo=\"rm a\"
 touch a
@@ -243,7 +243,7 @@ touch b
     assert!(text.contains("\nT01.größe  done"), "{text}");
     assert!(text.contains("\nT01.last   done"), "{text}");
     let text = ground.run(&["rollback", &ground.run_id(), "--yes"], 0);
-    assert!(ground.read("plan.md").contains("status: todo"), "{text}");
+    assert!(ground.read("plan.md").contains("status: \"todo\""), "{text}");
     assert!(text.contains("T01 One: todo") && !text.contains("T01 One: in_progress"), "{text}");
     let text = ground.run(&["status"], 0);
     assert!(text.contains("T01 One: todo"), "{text}");
