@@ -89,8 +89,11 @@ pub(crate) fn check_scope(
     let steps = || plan.steps.iter().map(|s| s.id.as_str());
     let tasks = || plan.tasks.iter().map(|t| t.id.as_str()).filter(|t| !t.is_empty());
     let missing = |what: &str, name: &str, near: Option<String>, all: String| {
-        Err(Failure::usage(format!("there is no {what} `{name}`"))
-            .with_help(near.unwrap_or_else(|| format!("there are {all}"))))
+        let help = near.unwrap_or_else(|| match all.as_str() {
+            "" => format!("it has no {what}s"),
+            all => format!("there are {all}"),
+        });
+        Err(Failure::usage(format!("there is no {what} `{name}`")).with_help(help))
     };
     match scope {
         Some(Scope::Task(name)) if !tasks().any(|t| t == name) => missing(

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
+use unicode_width::UnicodeWidthStr;
 use workplan_engine::journal::StoredEvent;
 use workplan_engine::run::{Event, RunState};
 use workplan_engine::session::Reporter;
@@ -95,7 +96,7 @@ impl<'a> Live<'a> {
             return;
         }
         let painted = self.printer.err.paint(words.style, &words.what);
-        let pad = " ".repeat(self.width.saturating_sub(words.who.len()));
+        let pad = " ".repeat(self.width.saturating_sub(words.who.width()));
         let (who, detail) =
             (self.printer.clean_err(&words.who), self.printer.clean_err(&words.detail));
         let line = format!("{who}{pad}  {painted}  {detail}").trim_end().to_owned();
@@ -116,7 +117,7 @@ impl Reporter for Live<'_> {
                 .plan
                 .steps
                 .iter()
-                .map(|s| s.id.len())
+                .map(|s| s.id.width())
                 .max()
                 .unwrap_or(0)
                 .min(self.printer.width / 2);

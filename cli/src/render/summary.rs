@@ -41,9 +41,10 @@ pub(crate) fn task_lines(printer: &Printer, paint: Paint, state: &RunState) -> V
 /// The status that a rollback gave back to a task; the evidence says nothing about it any more.
 pub(crate) fn given_back(state: &RunState, task: usize) -> Option<&str> {
     let id = &state.plan.tasks[task].id;
-    let before = state.statuses_before.get(id)?;
+    // As written, quotes included; what was written since is the bare word.
+    let before = state.statuses_before.get(id)?.trim_matches(['"', '\'']);
     let is_back = matches!(state.direction, Direction::Back { .. });
-    state.written.get(id).filter(|now| is_back && *now == before).map(String::as_str)
+    state.written.get(id).filter(|now| is_back && now.as_str() == before).map(String::as_str)
 }
 
 /// Sums over the steps of a run.

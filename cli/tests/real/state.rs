@@ -39,6 +39,12 @@ fn a_second_engine_is_refused_and_readers_are_not() {
     assert_eq!(ground.step("wait"), "running");
     ground.run(&["check", "plan.md"], 0);
     ground.run(&["log", "wait"], 0);
+    // What a live engine is at is not a person's to tell.
+    for word in ["--done", "--not-done"] {
+        let text = ground.run(&["resolve", &run, "wait", word, "--reason", "x"], 2);
+        assert!(text.contains(&first.id().to_string()), "it names the process: {text}");
+    }
+    assert_eq!(ground.step("wait"), "running");
     ground.write("go", "");
     assert!(first.wait().expect("a child of ours").success());
     assert_eq!(ground.state(), "succeeded");
@@ -90,6 +96,31 @@ fn a_step_that_never_began_is_in_no_rollbacks_way() {
     ground.run(&["rollback", &run, "--yes"], 0);
     assert_eq!(ground.state(), "rolled_back");
     assert!(!ground.file("a").exists());
+}
+
+#[test]
+fn a_persons_answer_stands_where_a_check_cannot_tell() {
+    let ground =
+        Ground::new("# Odd\n\n```sh step=odd check=\"test -f told || exit 3\"\ntouch told\n```\n");
+    ground.run(&["run", "plan.md", "--yes"], 8);
+    let run = ground.run_id();
+    ground.run(&["resolve", &run, "odd", "--not-done", "--reason", "looked"], 0);
+    ground.run(&["resume", "--yes"], 0);
+    assert_eq!(ground.step("odd"), "done");
+}
+
+#[test]
+fn a_rejected_gate_may_be_approved_after_all() {
+    let ground = Ground::new(
+        "---\nid: G-1\n---\n\n# Gates\n\n## T01 - x\n\n```task\nid: G-1-T01\nstatus: todo\n```\n\n```steps\n- id: ok\n  uses: gate.approve\n  with: {message: \"Really?\"}\n```\n",
+    );
+    ground.run(&["run", "plan.md", "--yes"], 8);
+    let run = ground.run_id();
+    ground.run(&["reject", &run, "T01.ok", "--reason", "not tonight"], 0);
+    let text = ground.run(&["resume", "--yes"], 1);
+    assert!(text.contains("not tonight"), "{text}");
+    ground.run(&["approve", &run, "T01.ok", "--reason", "tonight after all"], 0);
+    ground.run(&["resume", "--yes"], 0);
 }
 
 #[test]
@@ -246,4 +277,36 @@ fn an_answer_given_while_the_run_goes_on_is_heard() {
     assert!(run.wait().expect("a child of ours").success());
     assert!(ground.file("after").exists());
     assert_eq!(ground.state(), "succeeded");
+}
+
+#[test]
+fn after_a_rollback_a_task_reads_as_the_workplan_does() {
+    let ground = Ground::new(
+        "---
+id: BACK
+---
+## T01 — One
+```task
+id: BACK-T01
+status: \"todo\"
+```
+```sh step=größe check=\"test -f a\" undo=\"rm a\"
+touch a
+```
+```sh step=last check=\"test -f b\" undo=\"rm b\"
+touch b
+```
+",
+    );
+    let text = ground.run(&["run", "plan.md", "--yes"], 0);
+    // Names stand in columns, however many bytes a letter has.
+    assert!(text.contains("\nT01.größe  done"), "{text}");
+    assert!(text.contains("\nT01.last   done"), "{text}");
+    let text = ground.run(&["rollback", &ground.run_id(), "--yes"], 0);
+    assert!(ground.read("plan.md").contains("status: \"todo\""), "{text}");
+    assert!(text.contains("T01 One: todo") && !text.contains("T01 One: in_progress"), "{text}");
+    let text = ground.run(&["status"], 0);
+    assert!(text.contains("T01 One: todo"), "{text}");
+    let text = Ground::new(QUICK).run(&["run", "plan.md", "--task", "T09", "--yes"], 2);
+    assert!(text.contains("it has no tasks"), "{text}");
 }

@@ -114,7 +114,9 @@ impl Machine {
             Seen::Half(what) => {
                 self.unknown(step, format!("still half done after a repair: {what}"), seen, None);
             }
-            Seen::Unknown(why) if !forced => self.unknown(step, why, seen, None),
+            Seen::Unknown(why) if !forced && !self.state.steps[step].told_absent => {
+                self.unknown(step, why, seen, None);
+            }
             Seen::Done | Seen::Unknown(_) | Seen::Absent => {
                 if prepares {
                     self.act(step, Action::Prepare { step });

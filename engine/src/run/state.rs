@@ -98,6 +98,8 @@ pub struct StepRec {
     pub done_order: u64,
     /// It was taken back or reset in this run: earlier records of it do not count.
     pub forgotten: bool,
+    /// A person said that nothing of it is there; believed once, where a look cannot tell.
+    pub told_absent: bool,
     /// Undo passed it by: there is nothing or no way.
     pub kept: Option<String>,
     /// Why it is not known what its last attempt did, where it is not.
@@ -123,6 +125,7 @@ impl Default for StepRec {
             ended_ms: None,
             done_order: 0,
             forgotten: false,
+            told_absent: false,
             kept: None,
             interruption: None,
             forced: false,
@@ -453,6 +456,7 @@ impl RunState {
                 rec.attempts = *attempt;
                 rec.forced = false;
                 rec.forgotten = false;
+                rec.told_absent = false;
                 rec.kept = None;
                 rec.interruption = None;
                 rec.started_ms.get_or_insert(at_ms);
@@ -541,6 +545,7 @@ impl RunState {
                     Some(format!("{} says it is not done: {}", person.who, person.reason)),
                 );
                 rec.forgotten = true;
+                rec.told_absent = true;
                 rec.interruption = None;
                 rec.error = None;
             }

@@ -1,6 +1,6 @@
 //! Answers of people: approvals, resolutions, giving up.
 
-use crate::journal::{Journal, Liveness, Mode, Projection, RunLock, StateDir};
+use crate::journal::{Journal, Liveness, Mode, Owner, Projection, RunLock, StateDir};
 use crate::kind::Wait;
 use crate::run::{Event, RunPhase, StepState};
 
@@ -80,7 +80,10 @@ fn check(
                     format!("`workplan approve {run} {gate} --reason … --sign KEY`"),
                 );
             }
-            if let Some((approved, person)) = state.gates.get(gate) {
+            // A rejection may be thought over; an approval has been acted on.
+            if let Some((approved, person)) = state.gates.get(gate)
+                && (*approved || matches!(event, Event::GateRejected { .. }))
+            {
                 let word = if *approved { "approved" } else { "rejected" };
                 return not_now(
                     format!("gate `{gate}` was {word} already by {}", person.who),
@@ -113,6 +116,14 @@ fn check(
                         format!("`workplan approve {run} {step} --reason …` or `reject`"),
                     );
                 }
+                // What a dead engine was at is a person's to tell; what a live one is at will tell itself.
+                let under_way = matches!(rec.state, StepState::Running | StepState::Undoing);
+                if let Some(owner) = at_work(state_dir, state).filter(|_| under_way) {
+                    return not_now(
+                        format!("`{step}` is {} (process {})", rec.state.as_str(), owner.pid),
+                        format!("wait until it ends; `workplan status {run}` shows it"),
+                    );
+                }
                 if !may {
                     return not_now(
                         format!("`{step}` is {}, not unknown or waiting", rec.state.as_str()),
@@ -122,18 +133,21 @@ fn check(
                 Ok(())
             }
         },
-        Event::RunAbandoned { .. } => {
-            let holder = RunLock::peek(&state_dir.locks(), &state.plan.target.identity);
-            match holder {
-                Some(owner) if owner.run == *run && owner.liveness() == Liveness::Alive => not_now(
-                    format!("run {run} is at work (process {})", owner.pid),
-                    "stop it first, then give it up".to_owned(),
-                ),
-                _ => Ok(()),
-            }
-        }
+        Event::RunAbandoned { .. } => match at_work(state_dir, state) {
+            Some(owner) => not_now(
+                format!("run {run} is at work (process {})", owner.pid),
+                "stop it first, then give it up".to_owned(),
+            ),
+            None => Ok(()),
+        },
         _ => Ok(()),
     }
+}
+
+/// The live process that works on the run.
+fn at_work(state_dir: &StateDir, state: &crate::run::RunState) -> Option<Owner> {
+    RunLock::peek(&state_dir.locks(), &state.plan.target.identity)
+        .filter(|owner| owner.run == state.run && owner.liveness() == Liveness::Alive)
 }
 
 /// The `allowed_signers` file that a gate demands a signature by, resolved from the workplan's

@@ -194,7 +194,9 @@ impl SavedPlan {
     /// The digest that the document's own content gives.
     #[must_use]
     pub fn computed_digest(&self) -> Digest {
-        let steps: Vec<Value> = self.steps().map(|s| json!([s.id, s.action, s.binding])).collect();
+        // What a person read is a part of it: an edited file is not what was approved.
+        let steps: Vec<Value> =
+            self.steps().map(|s| json!([s.id, s.action, s.binding, s.changes, s.undo])).collect();
         Digest::of_json(&json!([self.meaning, self.target["identity"], self.sources.scope, steps]))
     }
 
