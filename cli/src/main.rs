@@ -12,6 +12,7 @@ mod graph;
 mod json;
 mod panic;
 mod person;
+mod program;
 mod progress;
 mod reference;
 mod render;
@@ -27,5 +28,5 @@ mod view;
 mod world;
 
 fn main() -> std::process::ExitCode {
-    app::main()
+    program::main()
 }

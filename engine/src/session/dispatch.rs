@@ -482,7 +482,7 @@ impl super::SavedStep {
     /// What moved since the plan was saved. What a dry-run could not look at binds nothing.
     fn moved(&self, now: &Observation) -> Option<String> {
         let saved = self.binding.as_ref()?;
-        (*saved != super::saved::binding_of(now))
+        (*saved != super::binding::binding_of(now))
             .then(|| format!("`{}` is not as it was seen", self.id))
     }
 }

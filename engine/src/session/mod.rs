@@ -3,6 +3,7 @@
 //! The async half of the engine: it performs what [`crate::run::Machine`] decides.
 
 mod answer;
+mod binding;
 mod dispatch;
 mod environment;
 mod error;

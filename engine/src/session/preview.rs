@@ -7,12 +7,12 @@ use futures_lite_join::join_bounded;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use super::binding::binding_of;
 use super::environment::without_secrets;
 use super::history;
 use super::launch::Supervised;
 use super::perform::{self, Workshop};
 use super::precondition;
-use super::saved::binding_of;
 use super::vault::Vault;
 use super::{SessionError, World};
 use crate::digest::Digest;

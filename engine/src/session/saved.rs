@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::preview::{PlannedAction, Preview};
 use crate::digest::Digest;
-use crate::kind::{Change, Observation, Seen, UndoPlan};
+use crate::kind::{Change, UndoPlan};
 use crate::plan::Plan;
 
 /// `workplan/plan/v1`.
@@ -103,19 +103,6 @@ pub struct SavedStep {
     /// Seconds that it took last time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate_s: Option<f64>,
-}
-
-/// Digest of what a plan is bound to: the verdict and the binding facts.
-pub(super) fn binding_of(seen: &Observation) -> Digest {
-    let verdict = match &seen.seen {
-        Seen::Absent => "absent",
-        Seen::Done => "done",
-        Seen::Half(_) => "half",
-        Seen::Unknown(_) => "unknown",
-    };
-    let facts: BTreeMap<&String, &Digest> =
-        seen.facts.binding().map(|(name, fact)| (name, &fact.digest)).collect();
-    Digest::of_json(&json!([verdict, facts]))
 }
 
 impl SavedPlan {
