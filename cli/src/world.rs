@@ -20,7 +20,25 @@ pub(crate) fn world(app: &App) -> World {
         env: BaseEnv(app.env.all.clone()),
         // Through /proc, so that an upgrade of the file under a running engine changes nothing.
         supervisor: (PathBuf::from("/proc/self/exe"), vec!["supervise".into()]),
+        machine_locks: machine_locks(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// Locks of named targets, shared by all state folders of this user. A folder of that name that
+/// is not ours is left alone: then only the state folder's own lock counts.
+fn machine_locks() -> Option<PathBuf> {
+    use std::os::unix::fs::MetadataExt as _;
+    let user = nix::unistd::geteuid().as_raw();
+    let folder = PathBuf::from(format!("/tmp/workplan-{user}"));
+    match std::fs::symlink_metadata(&folder) {
+        // The first run on a named target makes it, owner-only; a dry-run must not.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Some(folder),
+        Err(_) => None,
+        Ok(found) => {
+            let ours = found.is_dir() && found.uid() == user && found.mode() & 0o077 == 0;
+            ours.then_some(folder)
+        }
     }
 }
 

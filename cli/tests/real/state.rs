@@ -52,6 +52,25 @@ fn a_second_engine_is_refused_and_readers_are_not() {
 }
 
 #[test]
+fn two_clones_do_not_work_on_one_named_target_at_once() {
+    let (here, there) = (Ground::new(WAITS), Ground::new(WAITS));
+    let target = format!("kind: local\nidentity: {}\n", here.path().display());
+    for ground in [&here, &there] {
+        std::fs::create_dir(ground.file("targets")).expect("a folder");
+        ground.write("targets/one.yaml", &target);
+    }
+    let mut first = here.spawn(&["run", "plan.md", "--target", "one", "--yes"]);
+    wait_for(|| here.file("begun").exists());
+    let text = there.run(&["run", "plan.md", "--target", "one", "--yes"], 6);
+    assert!(text.contains(&first.id().to_string()), "it names the process: {text}");
+    there.run(&["plan", "plan.md", "--target", "one"], 0);
+    here.write("go", "");
+    assert!(first.wait().expect("a child of ours").success());
+    there.write("go", "");
+    there.run(&["run", "plan.md", "--target", "one", "--yes"], 0);
+}
+
+#[test]
 fn the_lock_of_a_dead_engine_heals() {
     let ground = Ground::new(WAITS);
     let mut first = ground.spawn(&["run", "plan.md", "--yes"]);

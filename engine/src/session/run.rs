@@ -1,6 +1,6 @@
 //! Start, resume, roll back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use super::{Control, Loaded, Reporter, SessionError, World};
 use crate::digest::Digest;
 use crate::journal::{Journal, LockError, Mode, Owner, Projection, RunFilter, RunLock, StateDir};
 use crate::kind::Class;
-use crate::plan::Plan;
+use crate::plan::{Plan, TargetRef};
 use crate::process::{ProcessId, wait_supervisor_gone};
 use crate::run::{
     Direction, Ending, Event, Machine, Options, RunPhase, RunStarted, RunState, Scope,
@@ -98,6 +98,8 @@ pub struct Outcome {
 struct Held {
     /// `None` for proofs: they change nothing and are in nobody's way.
     lock: Option<RunLock>,
+    /// The same for other state folders of this machine.
+    _machine: Option<RunLock>,
     previous: Option<Owner>,
     owner: Owner,
     process: ProcessId,
@@ -109,21 +111,33 @@ fn unlocked(run: &str) -> Result<Held, SessionError> {
         .ok_or_else(|| SessionError::Internal("failed to name this process".to_owned()))?;
     let process = ProcessId::current()
         .map_err(|e| SessionError::Internal(format!("failed to name this process: {e}")))?;
-    Ok(Held { lock: None, previous: None, owner, process })
+    Ok(Held { lock: None, _machine: None, previous: None, owner, process })
 }
 
-fn hold(state_dir: &StateDir, identity: &str, run: &str) -> Result<Held, SessionError> {
+fn hold(
+    world: &World,
+    state_dir: &StateDir,
+    target: &TargetRef,
+    run: &str,
+) -> Result<Held, SessionError> {
     let held = unlocked(run)?;
-    let acquired = RunLock::acquire(&state_dir.locks(), identity, &held.owner).map_err(|e| {
-        let help = e.help().to_owned();
-        match e {
-            LockError::Held { owner } => SessionError::Locked { owner, help },
-            LockError::Unsure { owner } => SessionError::Locked { owner: Some(owner), help },
-            LockError::Io { path, source } => SessionError::File { what: "lock", path, source },
-        }
-    })?;
-    wait_supervisor_gone(&supervisor_lock(state_dir, identity), SUPERVISOR_WAIT)?;
-    Ok(Held { lock: Some(acquired.lock), previous: acquired.previous, ..held })
+    let lock = |locks: &Path| {
+        RunLock::acquire(locks, &target.identity, &held.owner).map_err(|e| {
+            let help = e.help().to_owned();
+            match e {
+                LockError::Held { owner } => SessionError::Locked { owner, help },
+                LockError::Unsure { owner } => SessionError::Locked { owner: Some(owner), help },
+                LockError::Io { path, source } => SessionError::File { what: "lock", path, source },
+            }
+        })
+    };
+    let acquired = lock(&state_dir.locks())?;
+    let machine = match world.machine_locks.as_deref().filter(|_| !target.implicit) {
+        Some(locks) => Some(lock(locks)?.lock),
+        None => None,
+    };
+    wait_supervisor_gone(&supervisor_lock(state_dir, &target.identity), SUPERVISOR_WAIT)?;
+    Ok(Held { lock: Some(acquired.lock), _machine: machine, previous: acquired.previous, ..held })
 }
 
 fn supervisor_lock(state_dir: &StateDir, identity: &str) -> PathBuf {
@@ -149,7 +163,7 @@ pub async fn start(
     state_dir.create()?;
     let run = new_run_id();
     let proof = options.single && plan.steps.iter().all(|s| s.class == Class::Proof);
-    let held = if proof { unlocked(&run)? } else { hold(state_dir, &plan.target.identity, &run)? };
+    let held = if proof { unlocked(&run)? } else { hold(world, state_dir, &plan.target, &run)? };
     let mut journal = Journal::open(state_dir, Mode::ReadWrite)?;
     if !options.single {
         refuse_over_unfinished(&journal, &plan)?;
@@ -288,7 +302,7 @@ pub async fn resume(
     reporter: &mut dyn Reporter,
     control: mpsc::UnboundedReceiver<Control>,
 ) -> Result<Outcome, SessionError> {
-    let (held, journal, mut state) = open(state_dir, run)?;
+    let (held, journal, mut state) = open(world, state_dir, run)?;
     if !state.is_unfinished() {
         return Err(finished(&state));
     }
@@ -354,7 +368,7 @@ pub async fn rollback(
     reporter: &mut dyn Reporter,
     control: mpsc::UnboundedReceiver<Control>,
 ) -> Result<Outcome, SessionError> {
-    let (held, journal, mut state) = open(state_dir, run)?;
+    let (held, journal, mut state) = open(world, state_dir, run)?;
     rollback_scope(&journal, &state, options.to.as_deref())?;
     if let Some(ix) = state.past_no_return()
         && !options.accept_loss
@@ -449,11 +463,15 @@ fn finished(state: &RunState) -> SessionError {
     }
 }
 
-fn open(state_dir: &StateDir, run: &str) -> Result<(Held, Journal, RunState), SessionError> {
+fn open(
+    world: &World,
+    state_dir: &StateDir,
+    run: &str,
+) -> Result<(Held, Journal, RunState), SessionError> {
     let reader = Journal::open(state_dir, Mode::ReadWrite)?;
-    let identity = load_run(&reader, run)?.plan.target.identity.clone();
+    let target = load_run(&reader, run)?.plan.target.clone();
     drop(reader);
-    let held = hold(state_dir, &identity, run)?;
+    let held = hold(world, state_dir, &target, run)?;
     // Read again: the run may have moved until the lock was ours.
     let journal = Journal::open(state_dir, Mode::ReadWrite)?;
     let state = load_run(&journal, run)?;

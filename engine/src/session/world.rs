@@ -19,6 +19,9 @@ pub struct World {
     /// Program and arguments that call [`crate::process::supervise()`]; the path of a lock file is
     /// appended where there is one.
     pub supervisor: (PathBuf, Vec<OsString>),
+    /// A folder of locks that all state folders share, so that two clones do not work on one named
+    /// target at once. The implicit target is the state folder itself and needs none.
+    pub machine_locks: Option<PathBuf>,
     /// Version of the program.
     pub version: String,
 }
