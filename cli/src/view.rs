@@ -146,6 +146,8 @@ impl RunView {
             "running" => {}
             "rolling_back" if self.is_live() => {}
             "succeeded" | "rolled_back" | "abandoned" => {}
+            // A single step that failed is over: there is nothing after it to go on to.
+            "failed" if self.state.single => {}
             "rolling_back" | "rollback_incomplete" => out.push(resume("goes on taking it back")),
             "waiting" => {
                 out.extend(self.answers());

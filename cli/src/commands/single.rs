@@ -239,6 +239,7 @@ fn dry_run(
             schema: "workplan/do/v1",
             kind: args.kind.clone(),
             action: shown.action.as_str().to_owned(),
+            state: None,
             reason: Some(shown.reason.clone()),
             run: None,
             outputs: Map::new(),
@@ -276,7 +277,8 @@ fn finish(
         return app.printer.json(&DoDocument {
             schema: "workplan/do/v1",
             kind: args.kind.clone(),
-            action: view.step_word(0).to_owned(),
+            action: shown.action.as_str().to_owned(),
+            state: Some(view.step_word(0).to_owned()),
             reason: view.step_reason(0),
             run: Some(outcome.run.clone()),
             outputs: evidence.outputs.clone().into_iter().collect(),

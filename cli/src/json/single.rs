@@ -11,9 +11,11 @@ pub(crate) struct DoDocument {
     pub(crate) schema: &'static str,
     /// The kind.
     pub(crate) kind: String,
-    /// With `--dry-run` what would be done: `run`, `skip`, `repair`, `blocked` or `unknown`; else
-    /// what became of it: a state of a step.
+    /// What was, or with `--dry-run` would be, done: `run`, `skip`, `repair`, `blocked` or
+    /// `unknown`, as a plan says it.
     pub(crate) action: String,
+    /// What became of it: a state of a step; `null` for a dry-run.
+    pub(crate) state: Option<String>,
     /// Why.
     pub(crate) reason: Option<String>,
     /// The run; `null` for a dry-run.

@@ -62,7 +62,8 @@ fn a_failure_exits_1_and_is_over() {
     let bench = Bench::new();
     let failed =
         bench.json(1, &["do", "command", "--with", "run=echo no >&2; exit 3", "--yes", "--json"]);
-    assert_eq!(failed["action"], "failed");
+    assert_eq!(failed["action"], "run");
+    assert_eq!(failed["state"], "failed");
     assert!(failed["error"].as_str().unwrap().contains('3'), "{failed}");
     bench.expect(0, &["do", "command", "--with", "run=true", "--yes"]);
 }
