@@ -101,7 +101,6 @@ impl RunView {
     pub(crate) fn log(&self, dir: &StateDir, ix: StepIx) -> Option<PathBuf> {
         let rec = &self.state.steps[ix];
         let step = &self.state.plan.steps[ix].id;
-        let logs = dir.run(self.id()).join("logs");
         let known = rec.error.as_ref().and_then(|e| e.log.clone());
         let known = known.or_else(|| rec.evidence.as_ref().and_then(|e| e.log.clone()));
         let known =
@@ -109,7 +108,7 @@ impl RunView {
         [known, Some(dir.log(self.id(), step, rec.attempts.max(1)))]
             .into_iter()
             .flatten()
-            .chain([logs.join(RunState::log_name(step, rec.attempts, true))])
+            .chain([dir.side_log(self.id(), step, "undo")])
             .find(|path| path.is_file())
     }
 

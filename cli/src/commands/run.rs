@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use workplan_engine::journal::{Liveness, RunFilter};
+use workplan_engine::journal::Liveness;
 use workplan_engine::plan::Plan;
 use workplan_engine::run::Scope;
 use workplan_engine::session::{self, PlannedAction, SavedPlan, SessionError, StartOptions};
@@ -100,12 +100,9 @@ fn refuse_early(app: &App, ready: &Ready, plan: &Plan) -> Result<(), Failure> {
     let Some(journal) = state::open_to_work(&ready.dir)? else { return Ok(()) };
     let here = Here { dir: ready.dir.clone(), journal };
     here.say_down(app)?;
-    let filter = RunFilter {
-        target: Some(plan.target.identity.clone()),
-        workplan: plan.target.implicit.then(|| plan.workplan.id.clone()),
-        ..RunFilter::default()
-    };
-    let Some(row) = session::unfinished(&here.journal, &filter)?.into_iter().next() else {
+    let Some(row) =
+        session::unfinished(&here.journal, &session::neighbours(plan))?.into_iter().next()
+    else {
         return Ok(());
     };
     let view = here.named(&row.run)?;

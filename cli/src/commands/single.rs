@@ -137,7 +137,6 @@ fn bind(
     Ok(Loaded {
         document: None,
         plan,
-        target: Some(target),
         diagnostics: binding.diagnostics,
         unbound_preconditions: Vec::new(),
         plan_file: None,

@@ -57,6 +57,12 @@ impl StateDir {
         self.run(run).join("logs").join(format!("{}.{attempt}.log", file_name(step)))
     }
 
+    /// The output of a step's last undo or repair: `runs/<RUN>/logs/<STEP>.<WHAT>.log`.
+    #[must_use]
+    pub fn side_log(&self, run: &str, step: &str, what: &str) -> PathBuf {
+        self.run(run).join("logs").join(format!("{}.{what}.log", file_name(step)))
+    }
+
     /// Makes the folder and its parts, readable by the owner alone; what exists stays as it is.
     ///
     /// # Errors

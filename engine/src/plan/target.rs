@@ -1,7 +1,6 @@
 //! The target file.
 
 use serde_json::{Map, Value};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::kind::SecretRef;
@@ -31,8 +30,6 @@ pub struct Target {
     pub reference: TargetRef,
     /// The values that `${{ target.x }}` names.
     pub values: Map<String, Value>,
-    /// The folder that relative paths in it start from.
-    pub base: Option<PathBuf>,
 }
 
 impl Target {
@@ -50,7 +47,6 @@ impl Target {
                 hides: Vec::new(),
             },
             values: Map::new(),
-            base: None,
         }
     }
 
@@ -175,7 +171,6 @@ impl Target {
                 hides: Vec::new(),
             },
             values,
-            base: file.path.parent().map(PathBuf::from),
         };
         (Some(target), found)
     }

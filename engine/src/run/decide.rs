@@ -93,7 +93,6 @@ pub struct Machine {
     /// Open brackets that were held on the way out, and what is to be said of all of them.
     pub(super) held: BTreeSet<usize>,
     pub(super) notes: Vec<String>,
-    sights: HashMap<StepIx, Sight>,
     events: Vec<Event>,
     actions: Vec<Action>,
     now_ms: i64,
@@ -158,7 +157,6 @@ impl Machine {
             release_stuck: None,
             held: BTreeSet::new(),
             notes: Vec::new(),
-            sights: HashMap::new(),
             events: Vec::new(),
             actions: Vec::new(),
             now_ms: 0,
@@ -169,12 +167,6 @@ impl Machine {
     #[must_use]
     pub fn plan(&self) -> Arc<Plan> {
         Arc::clone(&self.state.plan)
-    }
-
-    /// What was seen of each step that was looked at to find out what is due.
-    #[must_use]
-    pub fn sight(&self, step: StepIx) -> Option<&Sight> {
-        self.sights.get(&step)
     }
 
     /// Whether the run is over for this process.
@@ -301,7 +293,6 @@ impl Machine {
             Purpose::Resolve => {
                 let seen = sight.observation.clone();
                 let asks = matches!(sight.wait, Some(Wait::Gate { .. }));
-                self.sights.insert(step, sight);
                 if let Some(mut resolver) = self.resolver.take() {
                     let plan = self.plan();
                     resolver.looked(&plan, &Known(self), step, seen, asks);

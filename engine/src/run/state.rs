@@ -1,7 +1,6 @@
 //! The state of a run: a fold over its events.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -625,12 +624,6 @@ impl RunState {
                 rec.blocked = false;
             }
         }
-    }
-
-    /// The log file of a step's last attempt, below the run's folder.
-    #[must_use]
-    pub fn log_name(step: &str, attempt: u32, undo: bool) -> PathBuf {
-        PathBuf::from(format!("{step}.{}{attempt}.log", if undo { "undo" } else { "" }))
     }
 }
 

@@ -389,10 +389,7 @@ impl Dispatcher<'_> {
     }
 
     fn extra_log(&self, step: StepIx, what: &str) -> std::path::PathBuf {
-        let name = &self.workshop.plan.steps[step].id;
-        let mut log = self.state_dir.log(&self.run, name, 0);
-        log.set_file_name(format!("{name}.{what}.log"));
-        log
+        self.state_dir.side_log(&self.run, &self.workshop.plan.steps[step].id, what)
     }
 
     /// Commits events. `false` when the machine starts over, because somebody answered at the very

@@ -32,8 +32,6 @@ pub struct Loaded {
     pub document: Option<Document>,
     /// The plan, where there are no errors.
     pub plan: Option<Plan>,
-    /// The target.
-    pub target: Option<Target>,
     /// All findings.
     pub diagnostics: Diagnostics,
     /// Lines of the workplan's own list that nothing checks.
@@ -48,7 +46,6 @@ pub fn load(world: &World, options: &SourceOptions) -> Loaded {
     let mut loaded = Loaded {
         document: None,
         plan: None,
-        target: None,
         diagnostics: Diagnostics::default(),
         unbound_preconditions: Vec::new(),
         plan_file: None,
@@ -86,7 +83,6 @@ pub fn load(world: &World, options: &SourceOptions) -> Loaded {
         loaded.diagnostics.extend(binding.diagnostics);
         loaded.unbound_preconditions = binding.unbound_preconditions;
         loaded.plan = binding.plan.filter(|_| !document_broken);
-        loaded.target = Some(target);
     }
     if loaded.diagnostics.has_errors() {
         loaded.plan = None;

@@ -31,5 +31,5 @@ pub use run::{
     Outcome, ResumeOptions, RollbackOptions, StartOptions, resume, rollback, rollback_scope, start,
 };
 pub use saved::{SavedPlan, SavedSources, SavedStep, SavedTask};
-pub use select::{load_run, owner_of, unfinished};
+pub use select::{load_run, neighbours, unfinished};
 pub use world::{Control, Reporter, World};

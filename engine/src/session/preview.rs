@@ -101,31 +101,10 @@ pub async fn preview(
     journal: Option<&Journal>,
     scope: Option<&Scope>,
 ) -> Result<Preview, SessionError> {
-    look_ahead(world, plan, journal, scope, true).await
-}
-
-/// [`preview`], with checks asked also where they are not declared read-only (a run may).
-pub(super) async fn look_ahead(
-    world: &World,
-    plan: &Plan,
-    journal: Option<&Journal>,
-    scope: Option<&Scope>,
-    dry_run: bool,
-) -> Result<Preview, SessionError> {
     let plan = Arc::new(plan.clone());
-    let vault = Vault::new(Arc::clone(&world.secrets));
-    let env = without_secrets(&world.env, &plan);
-    let launcher = Supervised::new(world, env, Arc::clone(&vault), None, None);
-    let mut workshop = Workshop::new(
-        world.registry.clone(),
-        Arc::clone(&plan),
-        vault,
-        Arc::clone(&launcher),
-        "-",
-        dry_run,
-    );
+    let (mut workshop, launcher) = workshop(world, &plan, true);
     let history = history::load(journal, &plan)?;
-    let preconditions = precondition::check(&workshop, &plan, dry_run).await;
+    let preconditions = precondition::check(&workshop, &plan, true).await;
     let took_ms = history.took_ms.clone();
     let mut machine = machine(&plan, scope, history)?;
     let sights = resolve(&mut machine, &mut workshop).await;
@@ -137,6 +116,37 @@ pub(super) async fn look_ahead(
     }
     launcher.shutdown().await?;
     Ok(Preview { steps, preconditions })
+}
+
+/// Checks the bound preconditions as a run does: also by what a dry-run may not ask.
+pub(super) async fn preconditions(
+    world: &World,
+    plan: &Plan,
+) -> Result<Vec<(String, Result<(), String>)>, SessionError> {
+    if plan.preconditions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let plan = Arc::new(plan.clone());
+    let (workshop, launcher) = workshop(world, &plan, false);
+    let checked = precondition::check(&workshop, &plan, false).await;
+    launcher.shutdown().await?;
+    Ok(checked)
+}
+
+/// Where steps are built and looked at without a run.
+fn workshop(world: &World, plan: &Arc<Plan>, dry_run: bool) -> (Workshop, Arc<Supervised>) {
+    let vault = Vault::new(Arc::clone(&world.secrets));
+    let env = without_secrets(&world.env, plan);
+    let launcher = Supervised::new(world, env, Arc::clone(&vault), None, None);
+    let workshop = Workshop::new(
+        world.registry.clone(),
+        Arc::clone(plan),
+        vault,
+        Arc::clone(&launcher),
+        "-",
+        dry_run,
+    );
+    (workshop, launcher)
 }
 
 fn machine(

@@ -11,15 +11,15 @@ use super::environment::without_secrets;
 use super::history::{self, History};
 use super::launch::Supervised;
 use super::perform::Workshop;
-use super::preview::{forced, look_ahead};
+use super::preview::{forced, preconditions, preview};
 use super::revise::revise;
 use super::saved::{SavedPlan, SavedSources};
-use super::select::{load_run, unfinished};
+use super::select::{load_run, neighbours, unfinished};
 use super::vault::Vault;
 use super::writeback::WriteBack;
 use super::{Control, Loaded, Reporter, SessionError, World};
 use crate::digest::Digest;
-use crate::journal::{Journal, LockError, Mode, Owner, Projection, RunFilter, RunLock, StateDir};
+use crate::journal::{Journal, LockError, Mode, Owner, Projection, RunLock, StateDir};
 use crate::kind::Class;
 use crate::plan::{Plan, TargetRef};
 use crate::process::{ProcessId, wait_supervisor_gone};
@@ -231,14 +231,7 @@ fn make_run_folder(state_dir: &StateDir, run: &str) -> Result<(), SessionError> 
 
 /// The target remembers what is not finished.
 fn refuse_over_unfinished(journal: &Journal, plan: &Plan) -> Result<(), SessionError> {
-    let filter = RunFilter {
-        target: Some(plan.target.identity.clone()),
-        // Without a target, several workplans share a state folder without being in each
-        // other's way.
-        workplan: plan.target.implicit.then(|| plan.workplan.id.clone()),
-        ..RunFilter::default()
-    };
-    match unfinished(journal, &filter)?.into_iter().next() {
+    match unfinished(journal, &neighbours(plan))?.into_iter().next() {
         None => Ok(()),
         Some(row) => Err(SessionError::Unfinished {
             run: row.run,
@@ -255,19 +248,15 @@ async fn before_start(
     plan: &Plan,
     options: &StartOptions,
 ) -> Result<Vec<String>, SessionError> {
-    if plan.preconditions.is_empty() && options.saved.is_none() {
-        return Ok(Vec::new());
-    }
     if let Some(saved) = &options.saved
         && let Some(spent) = journal.kv(&saved.spent_key())?
     {
         let what = vec![format!("it was spent by run {}; a plan is run once", spent.value)];
         return Err(SessionError::Stale { what });
     }
-    // What the plan was bound to was seen in a dry-run; it is looked at in the same way.
-    let dry_run = options.saved.is_some();
-    let now = look_ahead(world, plan, Some(journal), options.scope.as_ref(), dry_run).await?;
     if let Some(saved) = &options.saved {
+        // What the plan was bound to was seen in a dry-run; it is looked at in the same way.
+        let now = preview(world, plan, Some(journal), options.scope.as_ref()).await?;
         let sources = SavedSources { scope: options.scope.clone(), ..saved.sources.clone() };
         let fresh = SavedPlan::new(plan, &now, sources, &world.version);
         let moved = saved.moved(&fresh);
@@ -275,11 +264,7 @@ async fn before_start(
             return Err(SessionError::Stale { what: moved });
         }
     }
-    let checked = if dry_run && !plan.preconditions.is_empty() {
-        look_ahead(world, plan, Some(journal), options.scope.as_ref(), false).await?.preconditions
-    } else {
-        now.preconditions
-    };
+    let checked = preconditions(world, plan).await?;
     let (met, unmet): (Vec<_>, Vec<_>) = checked.into_iter().partition(|(_, met)| met.is_ok());
     if !unmet.is_empty() {
         let unmet =
@@ -402,13 +387,8 @@ pub fn rollback_scope(
     {
         return Err(finished(state));
     }
-    let filter = RunFilter {
-        target: Some(state.plan.target.identity.clone()),
-        workplan: state.plan.target.implicit.then(|| state.plan.workplan.id.clone()),
-        ..RunFilter::default()
-    };
     let own = journal.run_row(&state.run)?;
-    for row in journal.runs(&filter)? {
+    for row in journal.runs(&neighbours(&state.plan))? {
         let later = row.first_seq > own.first_seq
             && !matches!(row.state.as_str(), "rolled_back" | "abandoned")
             && !row.workplan.starts_with("do:");

@@ -1,7 +1,7 @@
 //! Runs in the journal.
 
-use crate::journal::{Journal, Owner, RunFilter, RunRow, StoredEvent};
-use crate::process::ProcessId;
+use crate::journal::{Journal, RunFilter, RunRow, StoredEvent};
+use crate::plan::Plan;
 use crate::run::{Event, RunState};
 
 use super::SessionError;
@@ -40,6 +40,17 @@ pub(super) fn decode(stored: &StoredEvent) -> Result<Event, SessionError> {
     })
 }
 
+/// The runs that share a target with a plan, as far as they are in each other's way. Without a
+/// target, several workplans share a state folder and are not.
+#[must_use]
+pub fn neighbours(plan: &Plan) -> RunFilter {
+    RunFilter {
+        target: Some(plan.target.identity.clone()),
+        workplan: plan.target.implicit.then(|| plan.workplan.id.clone()),
+        ..RunFilter::default()
+    }
+}
+
 /// Runs that can be gone on with, newest first.
 ///
 /// # Errors
@@ -49,17 +60,4 @@ pub fn unfinished(journal: &Journal, filter: &RunFilter) -> Result<Vec<RunRow>, 
     // A single step that failed is over: there is nothing after it to go on to.
     rows.retain(|r| !(r.workplan.starts_with("do:") && r.state == "failed"));
     Ok(rows)
-}
-
-/// The engine's own name for a process, from the lock's.
-#[must_use]
-pub fn owner_of(id: &ProcessId, run: &str, since: jiff::Timestamp) -> Owner {
-    Owner {
-        pid: id.pid.unsigned_abs(),
-        started_ticks: id.started_ticks,
-        boot_id: id.boot_id.clone(),
-        host: id.host.clone(),
-        run: run.to_owned(),
-        since,
-    }
 }

@@ -3,7 +3,7 @@
 //! The file is replaced atomically and only when it is still what was read: a person's edit at
 //! the very moment is parsed again, never overwritten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -87,35 +87,33 @@ impl WriteBack {
         self.last = Some(Instant::now());
         let wanted = wanted(state);
         let mut written = Written::default();
-        let mut evidence = None;
-        if !wanted.complete.is_empty() {
-            let file = EvidenceFile::of(state, &wanted.complete);
-            let bytes = file.bytes();
-            let digest = Digest::of(&bytes);
-            if state.evidence_written.as_ref() != Some(&digest) {
-                let path = folder(&self.path).join(format!("{}.json", state.run));
-                if let Err(e) = put(&path, &bytes) {
-                    self.say(&mut written, format!("failed to write `{}`: {e}", path.display()));
-                    return Ok(Some(written));
-                }
+        let evidence = (!wanted.complete.is_empty()).then(|| {
+            let bytes = EvidenceFile::of(state, &wanted.complete).bytes();
+            (Digest::of(&bytes), bytes)
+        });
+        let fresh = evidence.as_ref().filter(|(d, _)| state.evidence_written.as_ref() != Some(d));
+        if let Some((_, bytes)) = fresh {
+            let path = folder(&self.path).join(format!("{}.json", state.run));
+            if let Err(e) = put(&path, bytes) {
+                self.say(&mut written, format!("failed to write `{}`: {e}", path.display()));
+                return Ok(Some(written));
             }
-            evidence = Some(digest);
         }
         let nothing = wanted.written.is_empty()
             && wanted.remove.is_empty()
             && !wanted.finished
             && !wanted.restore
-            && evidence.is_none_or(|d| state.evidence_written.as_ref() == Some(&d));
+            && fresh.is_none();
         if nothing {
             return Ok(None);
         }
-        match self.write(state, &wanted) {
+        let evidence = evidence.map(|(digest, _)| digest);
+        match self.write(state, &wanted, evidence.as_ref()) {
             Ok(()) => {
                 self.said = None;
                 written.event = Some(Event::WorkplanWritten {
                     tasks: wanted.written,
-                    evidence: (!wanted.complete.is_empty())
-                        .then(|| Digest::of(&EvidenceFile::of(state, &wanted.complete).bytes())),
+                    evidence,
                     path: self.path.clone(),
                 });
             }
@@ -134,15 +132,20 @@ impl WriteBack {
         }
     }
 
-    fn write(&self, state: &RunState, wanted: &Wanted) -> Result<(), String> {
+    fn write(
+        &self,
+        state: &RunState,
+        wanted: &Wanted,
+        evidence: Option<&Digest>,
+    ) -> Result<(), String> {
         // A link is followed: the file behind it is replaced, not the link.
         let path = std::fs::canonicalize(&self.path).map_err(|e| e.to_string())?;
         for _ in 0..ROUNDS {
             let before = std::fs::read_to_string(&path).map_err(|e| e.to_string())?;
             let file = SourceFile::new(&path, before.as_str());
             let (parsed, _) = document::parse(&file);
-            let after = document::apply(&parsed, &edit(state, wanted, &parsed))
-                .map_err(|e| e.to_string())?;
+            let edit = edit(state, wanted, evidence, &parsed);
+            let after = document::apply(&parsed, &edit).map_err(|e| e.to_string())?;
             if after == before {
                 return Ok(());
             }
@@ -250,8 +253,15 @@ fn bare(raw: &str) -> &str {
 }
 
 /// The edit of the document as it is now: tasks that are gone meanwhile are left out.
-fn edit(state: &RunState, wanted: &Wanted, document: &document::Document) -> Edit {
-    let has = |short: &str| document.tasks.iter().find(|t| t.short == short);
+fn edit(
+    state: &RunState,
+    wanted: &Wanted,
+    evidence: Option<&Digest>,
+    document: &document::Document,
+) -> Edit {
+    let tasks: HashMap<&str, &document::Task> =
+        document.tasks.iter().map(|t| (t.short.as_str(), t)).collect();
+    let has = |short: &str| tasks.get(short).copied();
     let run = &state.run;
     let ours = format!("by workplan run {run} ");
     let mut edit = Edit::default();
@@ -260,8 +270,7 @@ fn edit(state: &RunState, wanted: &Wanted, document: &document::Document) -> Edi
             edit.statuses.insert(task.clone(), status.clone());
         }
     }
-    let bytes = EvidenceFile::of(state, &wanted.complete).bytes();
-    let evidence = Digest::of(&bytes).to_string();
+    let evidence = evidence.map(Digest::to_string).unwrap_or_default();
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
     for (ix, _) in &wanted.complete {
         let task = state.plan.tasks[*ix].id.clone();
