@@ -212,21 +212,24 @@ fn wanted(state: &RunState) -> Wanted {
 
 /// Everything as it was before the run.
 fn restore(state: &RunState, out: &mut Wanted) {
-    let clean = state.written.is_empty() && state.evidence_written.is_none();
-    let undone = state.written.iter().all(|(task, status)| {
-        state.statuses_before.get(task).is_some_and(|raw| bare(raw) == status)
-    });
-    if clean || undone {
-        return;
-    }
-    out.restore = true;
-    for task in state.written.keys() {
-        if let Some(raw) = state.statuses_before.get(task) {
-            out.statuses.insert(task.clone(), NewValue::Restore(raw.clone()));
-            out.written.push((task.clone(), bare(raw).to_owned()));
+    for task in state.plan.tasks.iter().filter(|t| !t.id.is_empty()) {
+        let Some(raw) = state.statuses_before.get(&task.id) else { continue };
+        // A kill between the file and its event leaves a status that no event tells of; a task
+        // that was begun may have one.
+        let begun = task.steps.iter().any(|s| state.steps[*s].started_ms.is_some());
+        let changed = match state.written.get(&task.id) {
+            Some(now) => now != bare(raw),
+            None => begun,
+        };
+        if changed {
+            out.statuses.insert(task.id.clone(), NewValue::Restore(raw.clone()));
+            out.written.push((task.id.clone(), bare(raw).to_owned()));
         }
     }
-    lines_to_remove(state, out);
+    if !out.written.is_empty() {
+        out.restore = true;
+        lines_to_remove(state, out);
+    }
 }
 
 /// A rollback that did not come to its end: nothing is done any more, nothing is as before.
@@ -367,4 +370,108 @@ fn replace(path: &Path, before: &str, after: &str) -> std::io::Result<bool> {
         file.persist(&kept)?;
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::{Class, With};
+    use crate::plan::{Plan, PlanStep, PlanTask, TargetRef, WorkplanRef};
+    use crate::process::ProcessId;
+    use crate::run::RunStarted;
+
+    fn started() -> RunStarted {
+        let target = TargetRef {
+            name: "local".into(),
+            kind: "local".into(),
+            identity: "here".into(),
+            of_record: true,
+            live: false,
+            implicit: true,
+            hides: Vec::new(),
+        };
+        let task = PlanTask {
+            id: "T01".into(),
+            full_id: "W-T01".into(),
+            title: "One".into(),
+            status: TaskStatus::Todo,
+            steps: vec![0],
+            needs: Vec::new(),
+            clauses: Vec::new(),
+        };
+        let step = PlanStep {
+            id: "T01.a".into(),
+            task: 0,
+            kind: "command".into(),
+            class: Class::State,
+            with: With::default(),
+            needs: Vec::new(),
+            needs_people: Vec::new(),
+            timeout_ms: None,
+            retry: None,
+            holds: Vec::new(),
+            point_of_no_return: false,
+            always: false,
+            retired: false,
+            proves: false,
+            meaning: Digest::of(b"a"),
+        };
+        let workplan = WorkplanRef { id: "W".into(), title: "W".into(), path: "/w.md".into() };
+        RunStarted {
+            run: "r1".into(),
+            plan: Plan {
+                workplan,
+                target,
+                tasks: vec![task],
+                steps: vec![step],
+                brackets: Vec::new(),
+                preconditions: Vec::new(),
+            },
+            owner: ProcessId::current().expect("this process"),
+            version: "0".into(),
+            saved_plan: None,
+            asked: None,
+            forced: Vec::new(),
+            single: false,
+            updated: None,
+            workplan_status: None,
+            sources: serde_json::Value::Null,
+            statuses: [("T01".to_owned(), "\"todo\"".to_owned())].into(),
+            preconditions: Vec::new(),
+        }
+    }
+
+    /// A run that was begun, wrote `in_progress`, and is rolled back; `told` says whether the
+    /// write has its event.
+    fn rolled_back(told: bool) -> RunState {
+        let started = started();
+        let mut state = RunState::begin(0, &started);
+        state.apply(1, &Event::StepIntent { step: "T01.a".into(), attempt: 1, forced: false });
+        if told {
+            let tasks = vec![("T01".to_owned(), "in_progress".to_owned())];
+            state.apply(2, &Event::WorkplanWritten { tasks, evidence: None, path: "/w.md".into() });
+        }
+        let owner = started.owner.clone();
+        state.apply(3, &Event::RollbackStarted { owner, to: None, accept_loss: false });
+        state.apply(4, &Event::RunEnded { state: "rolled_back".into(), reason: String::new() });
+        state
+    }
+
+    #[test]
+    fn a_rollback_restores_what_was_written_before_a_kill_also_without_its_event() {
+        for told in [true, false] {
+            let wanted = wanted(&rolled_back(told));
+            assert!(wanted.restore, "told: {told}");
+            let restored = wanted.statuses.get("T01");
+            assert!(matches!(restored, Some(NewValue::Restore(raw)) if raw == "\"todo\""));
+        }
+    }
+
+    #[test]
+    fn a_restored_file_is_left_alone() {
+        let mut state = rolled_back(false);
+        let tasks = vec![("T01".to_owned(), "todo".to_owned())];
+        state.apply(5, &Event::WorkplanWritten { tasks, evidence: None, path: "/w.md".into() });
+        assert!(!wanted(&state).restore);
+    }
 }
