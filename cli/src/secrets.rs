@@ -36,6 +36,9 @@ impl SecretSource for Secrets {
                 Ok(Secret::new(bytes))
             }
             SecretRef::Sops { file, path } => sops(file, path).map_err(no),
+            SecretRef::Given(_) => {
+                Err(no("only the command that was given it had it; give it again".to_owned()))
+            }
             SecretRef::Kube { .. } => {
                 Err(no("this target has no cluster to ask; choose one with `--target`".to_owned()))
             }

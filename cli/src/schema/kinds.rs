@@ -47,6 +47,7 @@ fn of_type(ty: ParamType) -> Value {
             or_reference(json!({"type": ["string", "integer"], "pattern": DURATION}))
         }
         ParamType::Strings => json!({"anyOf": [text(), {"type": "array", "items": text()}]}),
+        ParamType::Value => json!({}),
         ParamType::Map => json!({"type": "object", "additionalProperties": text()}),
         ParamType::Secrets => json!({"type": "object", "additionalProperties": secret()}),
         ParamType::Secret => secret(),

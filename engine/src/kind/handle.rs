@@ -11,7 +11,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Secret, SecretError, SecretRef, SecretSource, StepError};
+use super::place::tidy;
+use super::{Place, Secret, SecretError, SecretRef, SecretSource, StepError};
 
 /// What is on record of a step with this meaning on this target.
 #[derive(Debug, Clone, PartialEq)]
@@ -132,6 +133,8 @@ pub struct Look {
     pub step: Arc<str>,
     /// The workplan's folder: relative paths and scripts start here.
     pub base: Arc<Path>,
+    /// The target.
+    pub place: Arc<Place>,
     /// What is on record.
     pub past: Past,
     /// A dry-run: only checks that are declared read-only may be asked.
@@ -158,6 +161,7 @@ impl Look {
         Self {
             step: step.into(),
             base: base.into(),
+            place: Arc::new(Place::new("local", "local", "state:-")),
             past: Past::Never,
             dry_run: false,
             timeout: None,
@@ -174,6 +178,21 @@ impl Look {
         self.base.join(path)
     }
 
+    /// Resolves a path that may lie in a sibling repo: `railiance-apps:helm/gitea-values.yaml` is
+    /// a path in the folder that the target gives under `repos`, any other one starts at the
+    /// workplan's folder.
+    ///
+    /// # Errors
+    /// When the target names no such repo.
+    pub fn locate(&self, path: &str) -> Result<PathBuf, StepError> {
+        match path.split_once(':') {
+            Some((repo, rest)) if !repo.is_empty() && !repo.contains('/') => {
+                Ok(tidy(&self.place.repo(repo)?.join(rest)))
+            }
+            _ => Ok(tidy(&self.path(path))),
+        }
+    }
+
     /// Runs a command that its author declared to change nothing. Its output is not logged.
     ///
     /// # Errors
@@ -188,6 +207,12 @@ impl Look {
     /// When it is not to be had.
     pub fn secret(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
         self.secrets.resolve(reference)
+    }
+
+    /// Makes known that a value is secret, wherever it came from: from now on every sink redacts
+    /// it.
+    pub fn conceal(&self, secret: &Secret) {
+        self.secrets.conceal(secret);
     }
 
     /// When the run is cancelled or the attempt's deadline has come.

@@ -42,6 +42,8 @@ pub enum ParamType {
     OneOf(&'static [&'static str]),
     /// A list of names, or names with their types (`string`, `int`, `bool`).
     Outputs,
+    /// A text, a list or a mapping, of any depth; the kind says what it reads in it.
+    Value,
 }
 
 impl ParamType {
@@ -65,6 +67,7 @@ impl ParamType {
                 )
             }
             Self::Outputs => "a list of names, or names with types".to_owned(),
+            Self::Value => "a value".to_owned(),
         }
     }
 }

@@ -62,6 +62,10 @@ pub(super) fn coerce(
         },
         // Names of outputs never come out of a reference.
         (ParamType::Outputs, None) => Ok(value),
+        (ParamType::Value, _) => Ok(match value {
+            Value::String(text) => scalar(&text, plain),
+            other => other,
+        }),
         _ => Err(None),
     }
 }
@@ -81,7 +85,7 @@ pub(super) fn called(value: &Value) -> &'static str {
 /// Whether an output of this type may stand where `ty` is wanted, as the whole value.
 pub(super) fn accepts(ty: ParamType, output: OutputType) -> bool {
     match ty {
-        ParamType::String | ParamType::Strings => true,
+        ParamType::String | ParamType::Strings | ParamType::Value => true,
         ParamType::Int => output == OutputType::Int,
         ParamType::Bool => output == OutputType::Bool,
         // An output is a single value, and it is kept in the journal: no secret, no mapping.

@@ -1,13 +1,13 @@
 //! A plan: typed steps, their order, and what they prove.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::digest::Digest;
 use crate::document::TaskStatus;
-use crate::kind::{Class, With};
+use crate::kind::{Class, Place, With};
 
 /// Index of a step in [`Plan::steps`].
 pub type StepIx = usize;
@@ -65,6 +65,25 @@ pub struct TargetRef {
     /// Environment variables that its secret references name; no child gets them unasked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hides: Vec<String>,
+    /// The folder that relative paths in the target file start from: the one that holds `targets/`,
+    /// else the file's own. Empty for the implicit target.
+    #[serde(default)]
+    pub folder: PathBuf,
+    /// The values of the target file. Passwords in them are references.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub values: Map<String, Value>,
+}
+
+impl TargetRef {
+    /// The target as kinds see it.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        let mut place = Place::new(&self.name, &self.kind, &self.identity);
+        place.live = self.live;
+        place.folder.clone_from(&self.folder);
+        place.values.clone_from(&self.values);
+        place
+    }
 }
 
 /// One task.

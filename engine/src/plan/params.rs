@@ -119,6 +119,7 @@ impl ParamReader<'_> {
             ParamType::Mode => "for example `0644`",
             ParamType::OneOf(_) => "use one of these words",
             ParamType::Outputs => "for example `[rows, digest]` or `{rows: int}`",
+            ParamType::Value => "write a text, a list or a mapping",
         };
         self.found.push(
             Diagnostic::error(
@@ -148,6 +149,20 @@ impl ParamReader<'_> {
                 Some(items.iter().filter_map(Node::as_str).map(Value::from).collect())
             }
             (yaml::Value::Scalar(s), _) => self.scalar(node, &s.text, s.plain, ty),
+            (yaml::Value::Null, ParamType::Value) => Some(Value::Null),
+            (yaml::Value::Seq(items), ParamType::Value) => {
+                let values: Vec<Value> =
+                    items.iter().filter_map(|n| self.value(n, ParamType::Value)).collect();
+                (values.len() == items.len()).then_some(Value::Array(values))
+            }
+            (yaml::Value::Map(map), ParamType::Value) => {
+                let values: Map<String, Value> = map
+                    .entries
+                    .iter()
+                    .filter_map(|e| Some((e.key.clone(), self.value(&e.value, ParamType::Value)?)))
+                    .collect();
+                (values.len() == map.entries.len()).then_some(Value::Object(values))
+            }
             (yaml::Value::Seq(items), ParamType::Strings) => {
                 let values: Vec<Value> = items
                     .iter()

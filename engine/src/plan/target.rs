@@ -1,6 +1,7 @@
 //! The target file.
 
 use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::kind::SecretRef;
@@ -13,6 +14,7 @@ use super::TargetRef;
 pub const TARGET_KEYS: &[&str] = &[
     "kind",
     "context",
+    "local",
     "namespaces",
     "repos",
     "databases",
@@ -45,6 +47,8 @@ impl Target {
                 live: false,
                 implicit: true,
                 hides: Vec::new(),
+                folder: PathBuf::new(),
+                values: Map::new(),
             },
             values: Map::new(),
         }
@@ -169,6 +173,8 @@ impl Target {
                 live,
                 implicit: false,
                 hides: Vec::new(),
+                folder: folder(&file.path),
+                values: Map::new(),
             },
             values,
         };
@@ -242,6 +248,16 @@ fn written_passwords(file: &Arc<SourceFile>, map: &yaml::Map, found: &mut Diagno
                     .with_help("the text itself is not repeated here, in case it is the secret"),
             );
         }
+    }
+}
+
+/// Where relative paths in a target file start: beside `targets/`, else beside the file.
+fn folder(file: &Path) -> PathBuf {
+    let path = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_path_buf());
+    let folder = path.parent().unwrap_or(Path::new(""));
+    match folder.file_name() {
+        Some(name) if name == "targets" => folder.parent().unwrap_or(folder).to_path_buf(),
+        _ => folder.to_path_buf(),
     }
 }
 

@@ -11,8 +11,8 @@ use super::launch::Supervised;
 use super::vault::Vault;
 use crate::digest::Digest;
 use crate::kind::{
-    Applied, ErrorCause, Hands, Look, Observation, Past, Prepared, Registry, Seen, Step, StepError,
-    UndoPlan, With,
+    Applied, ErrorCause, Hands, Look, Observation, Past, Place, Prepared, Registry, Seen, Step,
+    StepError, UndoPlan, With,
 };
 use crate::plan::{self, Plan, StepIx};
 use crate::run::{Machine, Purpose, Sight};
@@ -31,6 +31,7 @@ pub(super) struct Workshop {
     pub(super) launcher: Arc<Supervised>,
     pub(super) dry_run: bool,
     pub(super) run: String,
+    pub(super) place: Arc<Place>,
     built: HashMap<StepIx, Result<Arc<dyn Step>, String>>,
 }
 
@@ -43,6 +44,7 @@ impl Workshop {
         run: &str,
         dry_run: bool,
     ) -> Self {
+        let place = Arc::new(plan.target.place());
         let base = plan.workplan.path.parent().unwrap_or(Path::new("/")).into();
         Self {
             registry,
@@ -52,6 +54,7 @@ impl Workshop {
             launcher,
             dry_run,
             run: run.to_owned(),
+            place,
             built: HashMap::new(),
         }
     }
@@ -103,6 +106,7 @@ impl Workshop {
         Look {
             step: step.id.as_str().into(),
             base: Arc::clone(&self.base),
+            place: Arc::clone(&self.place),
             past,
             dry_run: self.dry_run,
             timeout: step.timeout(),

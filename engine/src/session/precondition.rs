@@ -66,6 +66,7 @@ fn look(workshop: &Workshop, ix: usize, dry_run: bool) -> Look {
         workshop.vault.clone(),
         workshop.launcher.clone(),
     );
+    look.place = std::sync::Arc::clone(&workshop.place);
     look.past = Past::Never;
     look.dry_run = dry_run;
     look.cancel = CancellationToken::new();

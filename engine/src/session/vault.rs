@@ -19,6 +19,13 @@ struct Known {
     redactor: Arc<Redactor>,
 }
 
+impl Known {
+    fn keep(&mut self, name: String, secret: Secret) {
+        self.values.insert(name, secret);
+        self.redactor = Arc::new(Redactor::new(self.values.values().map(Secret::reveal)));
+    }
+}
+
 impl Vault {
     pub(crate) fn new(source: Arc<dyn SecretSource>) -> Arc<Self> {
         let known = Known { values: BTreeMap::new(), redactor: Arc::new(Redactor::none()) };
@@ -63,8 +70,15 @@ impl SecretSource for Vault {
             return Ok(secret.clone());
         }
         let secret = self.source.resolve(reference)?;
-        known.values.insert(name, secret.clone());
-        known.redactor = Arc::new(Redactor::new(known.values.values().map(Secret::reveal)));
+        known.keep(name, secret.clone());
         Ok(secret)
+    }
+
+    fn conceal(&self, secret: &Secret) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.values.values().any(|v| v == secret) {
+            let name = format!("concealed:{}", known.values.len());
+            known.keep(name, secret.clone());
+        }
     }
 }

@@ -389,6 +389,8 @@ mod tests {
             live: false,
             implicit: true,
             hides: Vec::new(),
+            folder: Default::default(),
+            values: Default::default(),
         };
         let task = PlanTask {
             id: "T01".into(),

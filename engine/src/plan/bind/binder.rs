@@ -127,6 +127,7 @@ impl Binder<'_> {
         if let Some(record) = file_plan.and_then(|p| p.target_of_record.as_ref()) {
             target.of_record = target.implicit || *record == target.name;
         }
+        target.values.clone_from(&self.sources.target.values);
         target.hides = crate::kind::secret_variables(self.sources.target.values.values());
         target
     }

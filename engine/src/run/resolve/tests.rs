@@ -50,6 +50,8 @@ impl Case {
             live: false,
             implicit: true,
             hides: Vec::new(),
+            folder: Default::default(),
+            values: Default::default(),
         };
         let plan = Plan {
             workplan,

@@ -75,6 +75,8 @@ impl Build {
                 live: false,
                 implicit: true,
                 hides: Vec::new(),
+                folder: Default::default(),
+                values: Default::default(),
             },
             tasks: vec![task],
             steps: Vec::new(),

@@ -1,0 +1,1 @@
+//! Releases as real servers on this machine.
