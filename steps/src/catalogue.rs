@@ -3,12 +3,19 @@
 use workplan_engine::kind::Registry;
 
 use crate::command::Command;
-use crate::files::FileContent;
+use crate::files::{FileContent, FileEdit, MakeTarget};
 use crate::gate::{Approve, Manual};
 use crate::http::HttpCheck;
 
 /// The catalogue: every kind that a plan may use.
 #[must_use]
 pub fn catalogue() -> Registry {
-    Registry::new().with(Command).with(FileContent).with(HttpCheck).with(Approve).with(Manual)
+    Registry::new()
+        .with(Command)
+        .with(FileContent)
+        .with(FileEdit)
+        .with(MakeTarget)
+        .with(HttpCheck)
+        .with(Approve)
+        .with(Manual)
 }

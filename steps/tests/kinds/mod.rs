@@ -2,6 +2,7 @@
 
 mod command;
 mod content;
+mod edit;
 pub(crate) mod fixture;
 mod gate;
 mod http;

@@ -60,6 +60,9 @@ impl Launcher for Direct {
         command
             .args(&spec.argv[1..])
             .current_dir(&spec.cwd)
+            // A git that is started knows nothing of who runs the tests.
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
             .envs(spec.env.iter().cloned())
             .envs(spec.secret_env.iter().map(|(name, value)| {
                 (name.clone(), String::from_utf8(value.reveal().to_vec()).unwrap())

@@ -1,9 +1,11 @@
 //! A small world for steps: a folder, secrets, children that are really started, a server.
 
+mod git;
 mod launcher;
 mod server;
 mod tls;
 
+pub(crate) use git::GitRepo;
 pub(crate) use launcher::Direct;
 pub(crate) use server::{Answer, Server};
 pub(crate) use tls::TlsServer;
@@ -17,7 +19,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use workplan_engine::kind::{
-    Hands, Look, ParamProblem, Past, Secret, SecretError, SecretRef, SecretSource, Step, With,
+    Hands, Look, ParamProblem, Past, Place, Secret, SecretError, SecretRef, SecretSource, Step,
+    With,
 };
 use workplan_steps::catalogue;
 
@@ -32,6 +35,7 @@ pub(crate) struct World {
     folder: TempDir,
     pub(crate) launcher: Arc<Direct>,
     pub(crate) secrets: BTreeMap<String, String>,
+    pub(crate) place: Arc<Place>,
 }
 
 impl World {
@@ -40,11 +44,22 @@ impl World {
             folder: tempfile::tempdir().unwrap(),
             launcher: Arc::default(),
             secrets: BTreeMap::new(),
+            place: Arc::new(Place::new("local", "local", "state:-")),
         }
     }
 
     pub(crate) fn with_secret(mut self, reference: &str, value: &str) -> Self {
         self.secrets.insert(reference.to_owned(), value.to_owned());
+        self
+    }
+
+    /// A target that names repositories; they lie in this world.
+    pub(crate) fn with_repos(mut self, names: &[&str]) -> Self {
+        let mut place = Place::new("lab", "local", "state:-");
+        place.folder = self.base().to_path_buf();
+        let repos = names.iter().map(|n| ((*n).to_owned(), Value::from(*n))).collect();
+        place.values.insert("repos".to_owned(), Value::Object(repos));
+        self.place = Arc::new(place);
         self
     }
 
@@ -78,6 +93,7 @@ impl World {
         let mut look = Look::new(STEP, self.base(), secrets, self.launcher.clone());
         look.identity = format!("workplan:r1:{STEP}:1").into();
         look.past = past;
+        look.place = self.place.clone();
         look
     }
 
