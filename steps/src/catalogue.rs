@@ -5,6 +5,7 @@ use workplan_engine::kind::Registry;
 use crate::command::Command;
 use crate::files::{FileContent, FileEdit, MakeTarget};
 use crate::gate::{Approve, Manual};
+use crate::git::GitMove;
 use crate::http::HttpCheck;
 
 /// The catalogue: every kind that a plan may use.
@@ -15,6 +16,7 @@ pub fn catalogue() -> Registry {
         .with(FileContent)
         .with(FileEdit)
         .with(MakeTarget)
+        .with(GitMove)
         .with(HttpCheck)
         .with(Approve)
         .with(Manual)

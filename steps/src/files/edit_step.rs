@@ -13,14 +13,11 @@ use workplan_engine::kind::{
 };
 
 use super::place::{self, Place};
-use super::replace::{self, Whole};
+use super::replace;
 use super::step::plain;
 use super::undo::not_started;
 use crate::blocking::blocking;
 use crate::git::{self, Repo, Uncommitted};
-
-/// Permissions of a file that was not there.
-const NEW: u32 = 0o644;
 
 /// What an edit makes of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,7 +124,7 @@ impl<E: Edit> EditStep<E> {
         if dirty.is_empty() {
             return Ok(plain);
         }
-        if plain == Seen::Done && dirty.iter().all(|d| d.how != "ignored by git") {
+        if plain == Seen::Done && dirty.iter().all(|d| d.how != git::IGNORED) {
             let committed = repo.committed(look, real).await.map_err(said)?;
             let now = site.place.file.as_ref().map(|f| &f.bytes);
             match self.edit.of(real, committed.as_deref()) {
@@ -355,21 +352,20 @@ impl<E: Edit> EditStep<E> {
 
 /// Puts a content in the file's place; permissions and owner of an old file are kept.
 async fn write(hands: &Hands, place: Place, bytes: Vec<u8>) -> Result<(), StepError> {
-    let temporary = place::temporary(&place.real, &hands.identity);
+    let identity = hands.identity.clone();
     blocking(move || {
         let folder = place.real.parent().unwrap_or(Path::new("/"));
         if !folder.is_dir() {
             let what = format!("the folder `{}` does not exist", folder.display());
             return Err(not_started(what));
         }
-        let (mode, owner) =
-            place.file.map_or((NEW, None), |file| (file.mode, Some((file.uid, file.gid))));
-        replace::replace(&place.real, &temporary, &Whole { bytes: &bytes, mode, owner })
+        replace::put(&place.real, &bytes, &identity)
     })
     .await
 }
 
-fn said(error: StepError) -> String {
+/// An error in one sentence, what to do included.
+pub(crate) fn said(error: StepError) -> String {
     match error.help {
         Some(help) => format!("{}: {help}", error.what),
         None => error.what,

@@ -27,3 +27,10 @@ mod wanted;
 pub use content::FileContent;
 pub use edit::FileEdit;
 pub use make::MakeTarget;
+
+// What other families need that change files.
+pub(crate) use edit_step::said;
+pub(crate) use place::{missing_folders, temporary};
+pub(crate) use replace::{put, remove_empty};
+pub(crate) use step::plain;
+pub(crate) use undo::not_started;

@@ -57,6 +57,7 @@ pub(crate) async fn fixture(kind: &str) -> Box<dyn Fixture> {
             ("all:\n\techo all\n", "all:\n\techo all\n\nup: ## Start\n\techo up\n"),
             json!({"file": "repo/Makefile", "target": "up", "recipe": "echo up", "help": "Start"}),
         )),
+        "git.move" => Box::new(Move::new(world)),
         "http.check" => {
             let server = Server::start(&[Answer::Hang]).await;
             Box::new(Http { world, server })
@@ -191,6 +192,62 @@ impl Fixture for Edit {
 
     fn fingerprint(&self) -> BTreeMap<String, String> {
         [("repo".to_owned(), self.repo.fingerprint())].into()
+    }
+}
+
+/// A file that moves between two repositories.
+struct Move {
+    world: World,
+    old: GitRepo,
+    new: GitRepo,
+}
+
+impl Move {
+    fn new(world: World) -> Self {
+        let world = world.with_repos(&["cluster", "apps"]);
+        let (old, new) = (GitRepo::new(&world.path("cluster")), GitRepo::new(&world.path("apps")));
+        old.write("helm/values.yaml", "a: 1\n");
+        old.commit("Values");
+        for repo in [&old, &new] {
+            repo.write("README.md", "Somebody is in the middle of other work.\n");
+            repo.write("staged", "");
+            repo.git(&["add", "staged"]);
+        }
+        Self { world, old, new }
+    }
+}
+
+#[async_trait]
+impl Fixture for Move {
+    fn world(&self) -> &World {
+        &self.world
+    }
+
+    fn with(&self) -> With {
+        with(json!({"from": "cluster:helm/values.yaml", "to": "apps:helm/"}))
+    }
+
+    fn release(&self) {}
+
+    /// Killed while it is copied.
+    async fn cut_off(&self, _step: &dyn Step) {
+        let id = Digest::of(format!("workplan:r1:{STEP}").as_bytes());
+        self.new.write(&format!("helm/.values.yaml.wp-{}", id.short()), "a");
+    }
+
+    fn is_there(&self) -> bool {
+        self.new.git(&["ls-tree", "-r", "--name-only", "HEAD"]).contains("helm/values.yaml")
+            && self.old.git(&["ls-tree", "-r", "--name-only", "HEAD"]).contains("helm/MOVED.md")
+            && self.old.read("helm/values.yaml").is_none()
+    }
+
+    fn put_foreign(&self) {
+        self.old.write("helm/values.yaml", "b: 2\n");
+    }
+
+    fn fingerprint(&self) -> BTreeMap<String, String> {
+        let repos = [("old", &self.old), ("new", &self.new)];
+        repos.map(|(name, repo)| (name.to_owned(), repo.fingerprint())).into()
     }
 }
 

@@ -6,3 +6,4 @@ mod edit;
 pub(crate) mod fixture;
 mod gate;
 mod http;
+mod moves;

@@ -72,11 +72,10 @@ impl GitRepo {
         let staged = self.git(&["ls-files", "--stage"]);
         let changed = self.git(&["status", "--porcelain", "--untracked-files=all", "--ignored"]);
         let files = self.git(&["ls-files", "--cached", "--others", "-z"]);
-        let hashes: String = files
-            .split('\0')
-            .filter(|f| !f.is_empty() && self.path(f).exists())
-            .map(|f| self.git(&["hash-object", "--no-filters", "--", f]))
-            .collect();
+        let mut files: Vec<&str> = files.split('\0').filter(|f| self.path(f).is_file()).collect();
+        files.sort_unstable();
+        files.dedup();
+        let hashes = self.git(&[&["hash-object", "--no-filters", "--"], &files[..]].concat());
         format!("{committed}--\n{staged}--\n{changed}--\n{hashes}")
     }
 
