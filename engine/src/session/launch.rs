@@ -29,7 +29,7 @@ pub(super) type Line = (String, String);
 pub(crate) struct Supervised {
     config: SupervisorConfig,
     supervisor: OnceCell<Supervisor>,
-    env: BaseEnv,
+    pub(super) env: Arc<BaseEnv>,
     vault: Arc<Vault>,
     lines: Option<mpsc::Sender<Line>>,
 }
@@ -45,7 +45,8 @@ impl Supervised {
         let (program, mut args) = world.supervisor.clone();
         args.extend(lock_file.iter().map(OsString::from));
         let config = SupervisorConfig { program, args, lock_file };
-        Arc::new(Self { config, supervisor: OnceCell::new(), env, vault, lines })
+        let (supervisor, env) = (OnceCell::new(), Arc::new(env));
+        Arc::new(Self { config, supervisor, env, vault, lines })
     }
 
     /// Ends every child at once.
