@@ -25,3 +25,5 @@ pub use registry::Registry;
 pub(crate) use secret::place_in_target;
 pub use secret::{Secret, SecretError, SecretRef, SecretSource, secret_variables};
 pub use with::With;
+
+pub use crate::process::ChildEnd;
