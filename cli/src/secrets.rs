@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use workplan_engine::kind::{Secret, SecretError, SecretRef, SecretSource};
+use async_trait::async_trait;
+use workplan_engine::kind::{Look, Secret, SecretError, SecretRef, SecretSource};
 
 use crate::environment::Environment;
 
@@ -20,8 +21,15 @@ impl Secrets {
     }
 }
 
+#[async_trait]
 impl SecretSource for Secrets {
-    fn resolve(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+    async fn resolve(&self, reference: &SecretRef, _look: &Look) -> Result<Secret, SecretError> {
+        self.of_this_machine(reference)
+    }
+}
+
+impl Secrets {
+    fn of_this_machine(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
         let no = |why: String| SecretError { reference: reference.to_string(), why };
         match reference {
             SecretRef::Env(name) => match self.env.get(name) {
@@ -84,9 +92,12 @@ mod tests {
         let path = dir.path().join("pw");
         std::fs::write(&path, "from file\n").unwrap();
         let source = Secrets::new(env);
-        assert_eq!(source.resolve(&SecretRef::Env("PW".into())).unwrap().reveal(), b"s3cret");
-        assert_eq!(source.resolve(&SecretRef::File(path)).unwrap().reveal(), b"from file");
-        let missing = source.resolve(&SecretRef::Env("NONE".into())).unwrap_err();
+        assert_eq!(
+            source.of_this_machine(&SecretRef::Env("PW".into())).unwrap().reveal(),
+            b"s3cret"
+        );
+        assert_eq!(source.of_this_machine(&SecretRef::File(path)).unwrap().reveal(), b"from file");
+        let missing = source.of_this_machine(&SecretRef::Env("NONE".into())).unwrap_err();
         assert!(missing.to_string().contains("no variable `NONE`"), "{missing}");
     }
 

@@ -29,7 +29,7 @@ pub(super) type Line = (String, String);
 pub(crate) struct Supervised {
     config: SupervisorConfig,
     supervisor: OnceCell<Supervisor>,
-    env: BaseEnv,
+    pub(super) env: Arc<BaseEnv>,
     vault: Arc<Vault>,
     lines: Option<mpsc::Sender<Line>>,
     /// The identities of children that run now.
@@ -76,8 +76,8 @@ impl Supervised {
         let (program, mut args) = world.supervisor.clone();
         args.extend(lock_file.iter().map(OsString::from));
         let config = SupervisorConfig { program, args, lock_file };
-        let names = Mutex::default();
-        Arc::new(Self { config, supervisor: OnceCell::new(), env, vault, lines, names })
+        let (supervisor, env, names) = (OnceCell::new(), Arc::new(env), Mutex::default());
+        Arc::new(Self { config, supervisor, env, vault, lines, names })
     }
 
     /// Ends every child at once.
