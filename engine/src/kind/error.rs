@@ -1,6 +1,8 @@
 //! Why an attempt failed, in the words a user needs.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// How an attempt ended that did not succeed.
@@ -34,6 +36,10 @@ pub struct StepError {
     /// What to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// What it found out in spite of that, for who reads the result: a comparison that fails has
+    /// its differences here. No other step can refer to it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, Value>,
 }
 
 impl StepError {
@@ -46,13 +52,27 @@ impl StepError {
     /// An attempt with its cause.
     #[must_use]
     pub fn new(cause: ErrorCause, what: impl Into<String>) -> Self {
-        Self { cause, what: what.into(), said: Vec::new(), log: None, help: None }
+        Self {
+            cause,
+            what: what.into(),
+            said: Vec::new(),
+            log: None,
+            help: None,
+            outputs: BTreeMap::new(),
+        }
     }
 
     /// Says what to do.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Says what was found out all the same.
+    #[must_use]
+    pub fn with_outputs(mut self, outputs: BTreeMap<String, Value>) -> Self {
+        self.outputs = outputs;
         self
     }
 }

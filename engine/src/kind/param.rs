@@ -82,6 +82,8 @@ pub enum OutputType {
     Int,
     /// True or false.
     Bool,
+    /// A list of mappings. It is for who reads the result: no parameter takes it.
+    List,
 }
 
 /// What is wrong with a parameter beyond its type.

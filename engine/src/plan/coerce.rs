@@ -85,6 +85,7 @@ pub(super) fn called(value: &Value) -> &'static str {
 /// Whether an output of this type may stand where `ty` is wanted, as the whole value.
 pub(super) fn accepts(ty: ParamType, output: OutputType) -> bool {
     match ty {
+        _ if output == OutputType::List => false,
         ParamType::String | ParamType::Strings | ParamType::Value => true,
         ParamType::Int => output == OutputType::Int,
         ParamType::Bool => output == OutputType::Bool,

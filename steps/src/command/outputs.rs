@@ -114,6 +114,8 @@ fn of_json(value: &Value, ty: OutputType) -> Option<Value> {
         OutputType::String => value.is_string(),
         OutputType::Int => value.is_i64(),
         OutputType::Bool => value.is_boolean(),
+        // No command can declare one.
+        OutputType::List => false,
     };
     fits.then(|| value.clone())
 }
@@ -123,6 +125,7 @@ fn of_text(text: &str, ty: OutputType) -> Option<Value> {
         OutputType::String => Some(Value::from(text)),
         OutputType::Int => text.trim().parse::<i64>().ok().map(Value::from),
         OutputType::Bool => text.trim().parse::<bool>().ok().map(Value::from),
+        OutputType::List => None,
     }
 }
 
@@ -131,6 +134,7 @@ fn a_type(ty: OutputType) -> &'static str {
         OutputType::String => "text",
         OutputType::Int => "a whole number",
         OutputType::Bool => "`true` or `false`",
+        OutputType::List => "a list",
     }
 }
 

@@ -49,6 +49,7 @@ impl Binder<'_> {
                     OutputType::String => "text",
                     OutputType::Int => "a number",
                     OutputType::Bool => "a boolean",
+                    OutputType::List => "a list",
                 };
                 let message = format!(
                     "`{}` of `{}` is {is}, wanted is {}",
@@ -57,6 +58,7 @@ impl Binder<'_> {
                     wanted.expected()
                 );
                 let help = match wanted {
+                    _ if ty == OutputType::List => "a list is for reading, name another output",
                     ParamType::Bool | ParamType::Int => {
                         "declare the output with its type, for example `outputs: {rows: int}`"
                     }
