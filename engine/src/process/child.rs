@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 
-use super::{NamedProcess, Redactor};
+use super::{Account, NamedProcess, Redactor};
 
 /// What a child reads on its standard input.
 #[derive(Clone, Default)]
@@ -41,6 +41,9 @@ pub struct ChildSpec {
     pub cwd: PathBuf,
     /// The complete environment; nothing is inherited.
     pub env: Vec<(OsString, OsString)>,
+    /// Who it runs as, without supplementary groups; `None` for the engine's own account. Only root
+    /// can choose.
+    pub account: Option<Account>,
     /// The attempt's identity. All processes of the step have it as `WORKPLAN_ATTEMPT`, which is
     /// one of the ways to find them again; so no two running steps may share one.
     pub identity: String,
@@ -80,6 +83,7 @@ impl ChildSpec {
             args: Vec::new(),
             cwd: cwd.into(),
             env: Vec::new(),
+            account: None,
             identity: identity.into(),
             stdin: Stdin::Null,
             capture_stdout: None,
