@@ -143,7 +143,10 @@ impl Api<'_> {
         let one = |repo: &Value| {
             let text = |key: &str| repo[key].as_str().map(str::to_owned);
             let identity = text("description").filter(|d| d.starts_with("workplan:"))?;
-            let full_name = text("full_name").filter(|_| repo["name"].as_str()?.strip_prefix(PREFIX).map(drop).is_some())?;
+            if !repo["name"].as_str()?.starts_with(PREFIX) {
+                return None;
+            }
+            let full_name = text("full_name")?;
             let made = text("created_at").and_then(|at| at.parse().ok());
             Some(Scratch { full_name, identity, made })
         };

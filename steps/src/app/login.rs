@@ -68,9 +68,8 @@ pub(super) async fn by_form(site: &Site, account: &Account, within: Duration) ->
     if reply.status >= 400 {
         return Err(reply.miss(format!("the login form says {}", reply.status)));
     }
-    let settings = site
-        .ask(Ask::get("/user/settings", within).with_header(COOKIE, &jar.header()))
-        .await?;
+    let settings =
+        site.ask(Ask::get("/user/settings", within).with_header(COOKIE, &jar.header())).await?;
     let sent = sent_to(&settings);
     if sent.ends_with("/change_password") {
         return Err(Miss::new(format!("`{}` has to choose a new password first", account.user)));

@@ -108,8 +108,7 @@ impl<'a> Proof<'a> {
     ) -> Result<(), StepError> {
         let within = self.within;
         let git = Git { hands: self.hands, folder, site: self.site, basic: api.basic, within };
-        make_folder(&git.folder)
-            .map_err(|miss| self.miss("preparing a push", miss))?;
+        make_folder(&git.folder).map_err(|miss| self.miss("preparing a push", miss))?;
         let content = format!("{}\n", self.hands.identity);
         let pushed = self.part("push", "pushing to it", git.push(full_name, &content)).await?;
         // The push is there; that it is known to the rest of Gitea is the work of a queue.
@@ -177,7 +176,9 @@ impl<'a> Proof<'a> {
             return error;
         }
         match health {
-            Ok(Ok(Health::Fails(what))) => error.what = format!("{} ({})", error.what, unhealthy(&what)),
+            Ok(Ok(Health::Fails(what))) => {
+                error.what = format!("{} ({})", error.what, unhealthy(&what))
+            }
             Ok(Ok(Health::Passes | Health::Unknown(_))) => {}
             Ok(Err(_)) | Err(_) => {
                 error.what = format!("{} (`/api/healthz` does not answer either)", error.what);
@@ -206,7 +207,8 @@ fn with_leftover(mut error: StepError, name: &str) -> StepError {
 fn is_left(look: &Look, scratch: &Scratch) -> bool {
     let of_step = |identity: &str| identity.rsplit_once(':').map(|(step, _)| step.to_owned());
     let old = |made: Timestamp| {
-        Timestamp::now().duration_since(made) > jiff::SignedDuration::try_from(STALE).unwrap_or_default()
+        Timestamp::now().duration_since(made)
+            > jiff::SignedDuration::try_from(STALE).unwrap_or_default()
     };
     of_step(&scratch.identity) == of_step(&look.identity) || scratch.made.is_some_and(old)
 }
