@@ -1,5 +1,6 @@
 //! The catalogue of step kinds.
 
+pub mod app;
 mod blocking;
 mod catalogue;
 pub mod command;
