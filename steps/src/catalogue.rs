@@ -5,10 +5,19 @@ use workplan_engine::kind::Registry;
 use crate::command::Command;
 use crate::files::FileContent;
 use crate::gate::{Approve, Manual};
+use crate::ha::HaCheck;
 use crate::http::HttpCheck;
+use crate::smoke::Smoke;
 
 /// The catalogue: every kind that a plan may use.
 #[must_use]
 pub fn catalogue() -> Registry {
-    Registry::new().with(Command).with(FileContent).with(HttpCheck).with(Approve).with(Manual)
+    Registry::new()
+        .with(Command)
+        .with(FileContent)
+        .with(Approve)
+        .with(Manual)
+        .with(HaCheck)
+        .with(HttpCheck)
+        .with(Smoke)
 }
