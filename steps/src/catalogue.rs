@@ -5,7 +5,7 @@ use workplan_engine::kind::Registry;
 use crate::command::Command;
 use crate::files::FileContent;
 use crate::gate::{Approve, Manual};
-use crate::ha::HaCheck;
+use crate::ha::{HaCheck, HaFailover};
 use crate::http::HttpCheck;
 use crate::smoke::Smoke;
 
@@ -18,6 +18,7 @@ pub fn catalogue() -> Registry {
         .with(Approve)
         .with(Manual)
         .with(HaCheck)
+        .with(HaFailover)
         .with(HttpCheck)
         .with(Smoke)
 }
