@@ -32,6 +32,13 @@ const PARAMS: &[ParamSpec] = &[
         doc: "The subchart, where the PostgreSQL is one of another release.",
     },
     ParamSpec {
+        name: "users",
+        ty: ParamType::Strings,
+        required: false,
+        doc: "Users that must be able to log in through the pooler. Others that the pooler knows \
+              are tried as well, where their role is there already.",
+    },
+    ParamSpec {
         name: "deadline",
         ty: ParamType::Duration,
         required: false,
@@ -81,7 +88,7 @@ impl Kind for HaCheck {
         let at = PartRef { release, part: with.str("part").map(str::to_owned) };
         let deadline = with.duration("deadline").unwrap_or(DEADLINE);
         Ok(Box::new(Proof {
-            question: Check { at, deadline },
+            question: Check { at, users: with.strings("users"), deadline },
             wait: with.duration("wait").unwrap_or_default(),
             every: EVERY,
         }))
@@ -90,6 +97,7 @@ impl Kind for HaCheck {
 
 struct Check {
     at: PartRef,
+    users: Vec<String>,
     deadline: Duration,
 }
 
@@ -106,7 +114,8 @@ impl Question for Check {
     async fn ask(&self, look: &Look) -> Result<Answer, StepError> {
         let view = view(look)?;
         let ha = view.postgres(&self.at).await?;
-        let (topology, findings) = inspect(&*view, &ha, &look.identity, self.deadline).await;
+        let (topology, findings) =
+            inspect(&*view, &ha, &look.identity, &self.users, self.deadline).await;
         let outputs = outputs(&topology);
         let facts = outputs.iter().fold(Facts::default(), |facts, (name, value)| {
             facts.with(name, Binding::Informative, value.clone())

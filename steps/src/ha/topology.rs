@@ -41,6 +41,7 @@ struct Inspection<'a> {
     view: &'a dyn View,
     ha: &'a PostgresHa,
     identity: &'a str,
+    users: &'a [String],
     /// Of each single question.
     deadline: Duration,
     topology: Topology,
@@ -48,17 +49,20 @@ struct Inspection<'a> {
 }
 
 /// Looks at every node and at the pooler. Each question has its own deadline; one that gets no
-/// answer is a finding with a name, and the others are asked all the same.
+/// answer is a finding with a name, and the others are asked all the same. `users` must be able to
+/// log in through the pooler; other users that it knows are tried where their role is there.
 pub(crate) async fn inspect(
     view: &dyn View,
     ha: &PostgresHa,
     identity: &str,
+    users: &[String],
     deadline: Duration,
 ) -> (Topology, Vec<Finding>) {
     let mut inspection = Inspection {
         view,
         ha,
         identity,
+        users,
         deadline,
         topology: Topology::default(),
         findings: ha.missing.iter().map(Finding::lasting).collect(),
@@ -244,6 +248,16 @@ impl Inspection<'_> {
             }
         }
         let known = self.roles_on_primary(secrets).await;
+        for user in self.users {
+            if !self.ha.pool_users.iter().any(|(name, _)| name == user) {
+                self.findings.push(no_entry(user));
+            } else if !known.contains(user) {
+                self.findings.push(
+                    Finding::lasting(format!("there is no role `{user}` that may log in"))
+                        .with_help("make it with `postgres.role`"),
+                );
+            }
+        }
         for (user, key) in self.ha.pool_users.clone() {
             if user == superuser || !secrets.contains_key(&user) || !known.contains(&user) {
                 continue;
@@ -339,14 +353,15 @@ fn unanswered(node: &str, error: &SqlError) -> Finding {
     }
 }
 
+fn no_entry(user: &str) -> Finding {
+    Finding::lasting(format!("the pooler has no `pool_passwd` entry for `{user}`")).with_help(
+        "add the user to `pgpool.customUsers` in the versioned values, then deploy the release",
+    )
+}
+
 fn refused(at: &str, user: &str, who: &str, key: &SecretKey, error: &SqlError) -> Finding {
     match error {
-        SqlError::Refused { why, .. } if why.contains("pool_passwd") => Finding::lasting(format!(
-            "the pooler has no `pool_passwd` entry for `{user}`"
-        ))
-        .with_help(
-            "add the user to `pgpool.customUsers` in the versioned values, then deploy the release",
-        ),
+        SqlError::Refused { why, .. } if why.contains("pool_passwd") => no_entry(user),
         SqlError::Refused { why, .. } => Finding::lasting(format!(
             "{at} refuses `{user}` ({who}) with the deployed password ({key}): {why}"
         ))

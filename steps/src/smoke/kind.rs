@@ -162,7 +162,7 @@ async fn release(
     parts.dedup();
     for part in parts {
         let ha = view.postgres(&PartRef { release: at.clone(), part }).await?;
-        let (_, findings) = inspect(view, &ha, identity, DEADLINE).await;
+        let (_, findings) = inspect(view, &ha, identity, &[], DEADLINE).await;
         seen.poolers += 1;
         seen.findings.extend(findings);
     }

@@ -60,7 +60,7 @@ impl Course<'_> {
     /// Nothing is broken that would not survive it.
     async fn whole(&self, ha: &PostgresHa) -> Result<Topology, StepError> {
         let (topology, findings) =
-            inspect(&*self.operate, ha, &self.hands.identity, DEADLINE).await;
+            inspect(&*self.operate, ha, &self.hands.identity, &[], DEADLINE).await;
         if let Some(first) = findings.first() {
             let mut error = StepError::failed(format!(
                 "{} is not whole, so nothing was broken: {}",
@@ -229,7 +229,7 @@ impl Course<'_> {
         let end = Instant::now() + self.criteria.window;
         loop {
             let (topology, findings) =
-                inspect(&*self.operate, ha, &self.hands.identity, DEADLINE).await;
+                inspect(&*self.operate, ha, &self.hands.identity, &[], DEADLINE).await;
             if findings.is_empty() && topology.roles.get(node) == Some(&true) {
                 return Ok(());
             }
@@ -285,7 +285,7 @@ impl Course<'_> {
     }
 
     async fn drop_probe_database(&self, ha: &PostgresHa) -> Result<(), StepError> {
-        let (topology, _) = inspect(&*self.operate, ha, &self.hands.identity, DEADLINE).await;
+        let (topology, _) = inspect(&*self.operate, ha, &self.hands.identity, &[], DEADLINE).await;
         let Some(primary) = topology.primary else {
             return Err(StepError::failed("no single node leads; the writer's database stays"));
         };
@@ -297,7 +297,7 @@ impl Course<'_> {
     /// Makes the cluster whole after a test that did not come to its end.
     pub(super) async fn clean_up(&self) -> Result<(), StepError> {
         let ha = self.operate.postgres(self.at).await?;
-        let (topology, _) = inspect(&*self.operate, &ha, &self.hands.identity, DEADLINE).await;
+        let (topology, _) = inspect(&*self.operate, &ha, &self.hands.identity, &[], DEADLINE).await;
         for node in &ha.nodes {
             if !topology.roles.contains_key(&node.name) {
                 self.operate.mend(self.at, &node.name, self.criteria.window).await?;

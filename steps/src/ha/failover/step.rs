@@ -38,7 +38,7 @@ impl FailoverStep {
     async fn left(&self, look: &Look) -> Result<Vec<String>, PlatformError> {
         let view = view(look)?;
         let ha = view.postgres(&self.at).await?;
-        let (topology, _) = crate::ha::inspect(&*view, &ha, &look.identity, DEADLINE).await;
+        let (topology, _) = crate::ha::inspect(&*view, &ha, &look.identity, &[], DEADLINE).await;
         let mut left: Vec<String> = ha
             .nodes
             .iter()
