@@ -9,15 +9,24 @@ use workplan_engine::kind::{Look, Secret, SecretError, SecretRef, SecretSource};
 
 use crate::environment::Environment;
 
-/// Secrets of this machine: its environment, its files, and SOPS files.
+/// Secrets of this machine: its environment, its files, SOPS files, and what this very command was
+/// given.
 pub(crate) struct Secrets {
     env: Environment,
+    given: Vec<Secret>,
 }
 
 impl Secrets {
     /// A source over this environment.
     pub(crate) fn new(env: Environment) -> Self {
-        Self { env }
+        Self { env, given: Vec::new() }
+    }
+
+    /// The values of `given:0`, `given:1`, …
+    #[must_use]
+    pub(crate) fn with_given(mut self, given: Vec<Secret>) -> Self {
+        self.given = given;
+        self
     }
 }
 
@@ -44,8 +53,11 @@ impl Secrets {
                 Ok(Secret::new(bytes))
             }
             SecretRef::Sops { file, path } => sops(file, path).map_err(no),
-            SecretRef::Given(_) => {
-                Err(no("only the command that was given it had it; give it again".to_owned()))
+            SecretRef::Given(number) => {
+                let given = usize::try_from(*number).ok().and_then(|n| self.given.get(n));
+                given.cloned().ok_or_else(|| {
+                    no("only the command that was given it had it; give it again".to_owned())
+                })
             }
             SecretRef::Kube { .. } => {
                 Err(no("this target has no cluster to ask; choose one with `--target`".to_owned()))

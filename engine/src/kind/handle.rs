@@ -12,8 +12,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::place::tidy;
-use super::{Place, Secret, SecretError, SecretRef, SecretSource, StepError};
-use crate::process::ChildEnd;
+use super::{ErrorCause, Place, Secret, SecretError, SecretRef, SecretSource, StepError};
+use crate::process::{Account, ChildEnd, ServiceEntry, ServiceSpec};
 
 /// What is on record of a step with this meaning on this target.
 #[derive(Debug, Clone, PartialEq)]
@@ -172,6 +172,31 @@ pub trait Launcher: Send + Sync {
         log: Option<PathBuf>,
         cancel: CancellationToken,
     ) -> Result<CommandOutcome, StepError>;
+
+    /// The same as another account, and with no variables but those of the specification.
+    ///
+    /// # Errors
+    /// As [`Launcher::run`], and where this launcher cannot.
+    async fn run_as(
+        &self,
+        account: Account,
+        spec: CommandSpec,
+        identity: &str,
+        log: Option<PathBuf>,
+        cancel: CancellationToken,
+    ) -> Result<CommandOutcome, StepError> {
+        let _ = (account, spec, identity, log, cancel);
+        Err(StepError::new(ErrorCause::NotStarted, "commands cannot change their account here"))
+    }
+
+    /// Starts a server that stays when the engine ends.
+    ///
+    /// # Errors
+    /// When it could not be started; nothing runs then.
+    async fn serve(&self, spec: ServiceSpec) -> Result<ServiceEntry, StepError> {
+        let _ = spec;
+        Err(StepError::new(ErrorCause::NotStarted, "no services can be started here"))
+    }
 }
 
 /// Reading only: what `observe`, `preview`, `prepare` and `verify` get.
@@ -349,6 +374,30 @@ impl Hands {
             .launcher
             .run(spec, &self.look.identity, self.log.clone(), self.look.cancel.clone())
             .await
+    }
+
+    /// Runs a command as another account, with no variables but those of the specification. Its
+    /// working folder must be open to that account.
+    ///
+    /// # Errors
+    /// When it could not be started.
+    pub async fn run_as(
+        &self,
+        account: Account,
+        spec: CommandSpec,
+    ) -> Result<CommandOutcome, StepError> {
+        let cancel = self.look.cancel.clone();
+        let launcher = &self.look.launcher;
+        launcher.run_as(account, spec, &self.look.identity, self.log.clone(), cancel).await
+    }
+
+    /// Starts a server that stays when the engine ends. It is for platforms; a step that needs a
+    /// process only while it works uses [`Hands::run`].
+    ///
+    /// # Errors
+    /// When it could not be started; nothing runs then.
+    pub async fn serve(&self, spec: ServiceSpec) -> Result<ServiceEntry, StepError> {
+        self.look.launcher.serve(spec).await
     }
 }
 

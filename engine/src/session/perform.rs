@@ -187,7 +187,12 @@ pub(super) async fn apply(
             }
             Ok(Box::new(applied))
         }
-        Err(error) => Err(Box::new(error)),
+        Err(mut error) => {
+            for value in error.outputs.values_mut() {
+                *value = vault.redact(std::mem::take(value));
+            }
+            Err(Box::new(error))
+        }
     }
 }
 
