@@ -12,12 +12,12 @@ use crate::http::HttpCheck;
 #[must_use]
 pub fn catalogue() -> Registry {
     Registry::new()
+        .with(Approve)
         .with(Command)
         .with(FileContent)
         .with(FileEdit)
-        .with(MakeTarget)
         .with(GitMove)
         .with(HttpCheck)
-        .with(Approve)
+        .with(MakeTarget)
         .with(Manual)
 }

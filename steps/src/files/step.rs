@@ -56,11 +56,12 @@ impl ContentStep {
         }
     }
 
-    fn bytes(&self, look: &Look) -> Result<Vec<u8>, String> {
+    async fn bytes(&self, look: &Look) -> Result<Vec<u8>, String> {
         match &self.content {
             Content::Text(text) => Ok(text.clone().into_bytes()),
             Content::Secret(reference) => look
                 .secret(reference)
+                .await
                 .map(|secret| secret.reveal().to_vec())
                 .map_err(|e| e.to_string()),
         }
@@ -69,7 +70,7 @@ impl ContentStep {
     /// Looks at the disk and resolves what is wanted, off the async threads.
     async fn both(&self, look: &Look) -> Result<(Place, Wanted), String> {
         let path = look.path(&self.path);
-        let bytes = self.bytes(look)?;
+        let bytes = self.bytes(look).await?;
         let (mode, owner) = (self.mode, self.owner.clone());
         blocking(move || {
             let owner = owner.as_deref().map(owner::resolve).transpose()?;
