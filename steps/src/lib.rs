@@ -5,5 +5,6 @@ pub mod command;
 pub mod files;
 pub mod gate;
 pub mod http;
+pub mod postgres;
 
 pub use catalogue::catalogue;
