@@ -2,6 +2,8 @@
 
 mod command;
 mod content;
+mod databases;
 pub(crate) mod fixture;
 mod gate;
 mod http;
+mod postgres;
