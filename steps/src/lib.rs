@@ -6,7 +6,6 @@ mod catalogue;
 pub mod command;
 pub mod files;
 pub mod gate;
-#[expect(dead_code, unused_imports, reason = "the kinds that commit come next")]
 pub mod git;
 pub mod ha;
 pub mod http;

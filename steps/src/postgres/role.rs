@@ -178,10 +178,10 @@ impl RoleStep {
         self.on.as_ref().ok_or_else(|| not_started("`on` has no value yet"))
     }
 
-    fn password(&self, look: &Look) -> Result<Option<Secret>, StepError> {
+    async fn password(&self, look: &Look) -> Result<Option<Secret>, StepError> {
         match &self.password {
             Some(reference) => {
-                Ok(Some(look.secret(reference).map_err(|e| not_started(e.to_string()))?))
+                Ok(Some(look.secret(reference).await.map_err(|e| not_started(e.to_string()))?))
             }
             None => Ok(None),
         }
@@ -261,7 +261,7 @@ impl RoleStep {
     }
 
     async fn see(&self, look: &Look) -> Result<Observation, StepError> {
-        let password = self.password(look)?;
+        let password = self.password(look).await?;
         let (site, about, found) = self.look(look).await?;
         let facts = Facts::default().with("server", Binding::Binding, about.system.as_str()).with(
             "exists",
@@ -298,7 +298,7 @@ impl RoleStep {
     }
 
     async fn make(&self, hands: &Hands, site: &Site) -> Result<(), StepError> {
-        let password = self.password(hands)?;
+        let password = self.password(hands).await?;
         let writer = site.any_writer("").await?;
         site.end_earlier(&writer).await?;
         let reader = site.any_reader().await?;
@@ -345,7 +345,7 @@ impl RoleStep {
     /// Whether the role is as this step left it, as it was before, or neither.
     async fn back(&self, look: &Look, prepared: &Prepared) -> Result<Back, StepError> {
         let before: Before = undo_data(prepared)?;
-        let password = self.password(look)?;
+        let password = self.password(look).await?;
         let (site, about, found) = self.look(look).await?;
         let changed = |how: &str| {
             Ok(Back::Changed(format!("the role `{}` {how}; it is left as it is", self.name)))
@@ -516,7 +516,7 @@ impl Step for RoleStep {
 
     async fn prepare(&self, look: &Look) -> Result<Prepared, StepError> {
         bounded(look, async {
-            let password = self.password(look)?;
+            let password = self.password(look).await?;
             let (_, about, found) = self.look(look).await?;
             let mut bytes = None;
             let role = match found {
