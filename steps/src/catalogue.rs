@@ -7,6 +7,7 @@ use crate::files::{FileContent, FileEdit, MakeTarget};
 use crate::gate::{Approve, Manual};
 use crate::git::GitMove;
 use crate::http::HttpCheck;
+use crate::postgres;
 
 /// The catalogue: every kind that a plan may use.
 #[must_use]
@@ -20,4 +21,8 @@ pub fn catalogue() -> Registry {
         .with(HttpCheck)
         .with(MakeTarget)
         .with(Manual)
+        .with(postgres::Role)
+        .with(FileEdit)
+        .with(MakeTarget)
+        .with(GitMove)
 }

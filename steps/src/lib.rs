@@ -9,6 +9,7 @@ pub mod gate;
 pub mod git;
 pub mod ha;
 pub mod http;
+pub mod postgres;
 mod proof;
 pub mod smoke;
 

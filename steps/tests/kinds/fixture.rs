@@ -9,7 +9,7 @@ use workplan_engine::digest::Digest;
 use workplan_engine::kind::{ErrorCause, Past, Step, With};
 
 use crate::cancel_when;
-use crate::support::{Answer, GitRepo, STEP, Server, World, with};
+use crate::support::{Answer, GitRepo, Postgres, STEP, Server, World, with};
 
 /// A world with one step in it that can be cut off while it acts.
 #[async_trait]
@@ -64,8 +64,14 @@ pub(crate) async fn fixture(kind: &str) -> Box<dyn Fixture> {
         }
         "gate.approve" => Box::new(Asking(world, "message")),
         "manual" => Box::new(Asking(world, "instructions")),
-        _ => panic!("the kind `{kind}` has no fixture: write one"),
+        _ => super::databases::fixture(kind)
+            .unwrap_or_else(|| panic!("the kind `{kind}` has no fixture: write one")),
     }
+}
+
+/// Whether this machine has the parts that a kind's fixture is made of.
+pub(crate) fn has_parts(kind: &str) -> bool {
+    !kind.starts_with("postgres.") || Postgres::shared().is_some()
 }
 
 struct Script(World);
