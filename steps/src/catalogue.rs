@@ -22,7 +22,4 @@ pub fn catalogue() -> Registry {
         .with(MakeTarget)
         .with(Manual)
         .with(postgres::Role)
-        .with(FileEdit)
-        .with(MakeTarget)
-        .with(GitMove)
 }
