@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Mutex;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +12,9 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::os::unix::process::ExitStatusExt;
 use workplan_engine::kind::{CommandOutcome, CommandSpec, ErrorCause, Launcher, StepError};
+use workplan_engine::process::{Account, ServiceEntry, ServiceSpec, ServiceStarter};
+
+use super::stub;
 
 /// Starts children directly and ends their process group at the deadline or when cancelled.
 #[derive(Default)]
@@ -38,17 +41,22 @@ async fn all(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
     bytes
 }
 
-#[async_trait]
-impl Launcher for Direct {
-    async fn run(
+impl Direct {
+    async fn start(
         &self,
+        account: Option<Account>,
         spec: CommandSpec,
-        _identity: &str,
         log: Option<PathBuf>,
         cancel: CancellationToken,
     ) -> Result<CommandOutcome, StepError> {
         self.specs.lock().unwrap().push(spec.clone());
         let mut command = Command::new(&spec.argv[0]);
+        if let Some(account) = account {
+            command.env_clear();
+            if account != Account::current() {
+                command.gid(account.gid).uid(account.uid);
+            }
+        }
         command
             .args(&spec.argv[1..])
             .current_dir(&spec.cwd)
@@ -56,7 +64,7 @@ impl Launcher for Direct {
             .envs(spec.secret_env.iter().map(|(name, value)| {
                 (name.clone(), String::from_utf8(value.reveal().to_vec()).unwrap())
             }))
-            .stdin(Stdio::null())
+            .stdin(if spec.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
@@ -64,6 +72,12 @@ impl Launcher for Direct {
             .spawn()
             .map_err(|e| StepError::new(ErrorCause::NotStarted, format!("cannot start: {e}")))?;
         let group = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
+        if let (Some(mut pipe), Some(text)) = (child.stdin.take(), spec.stdin.clone()) {
+            tokio::spawn(async move {
+                // A child that does not read it all is no error.
+                let _ = pipe.write_all(text.reveal()).await;
+            });
+        }
         let out = tokio::spawn(all(child.stdout.take()));
         let err = tokio::spawn(all(child.stderr.take()));
         let (mut timed_out, mut cancelled) = (false, false);
@@ -95,5 +109,38 @@ impl Launcher for Direct {
             log,
             notes: Vec::new(),
         })
+    }
+}
+
+#[async_trait]
+impl Launcher for Direct {
+    async fn run(
+        &self,
+        spec: CommandSpec,
+        _identity: &str,
+        log: Option<PathBuf>,
+        cancel: CancellationToken,
+    ) -> Result<CommandOutcome, StepError> {
+        self.start(None, spec, log, cancel).await
+    }
+
+    async fn run_as(
+        &self,
+        account: Account,
+        spec: CommandSpec,
+        _identity: &str,
+        log: Option<PathBuf>,
+        cancel: CancellationToken,
+    ) -> Result<CommandOutcome, StepError> {
+        self.start(Some(account), spec, log, cancel).await
+    }
+
+    async fn serve(&self, spec: ServiceSpec) -> Result<ServiceEntry, StepError> {
+        let starter = ServiceStarter {
+            program: std::env::current_exe().unwrap(),
+            args: stub::args(),
+            env: vec![(stub::VARIABLE.into(), "1".into())],
+        };
+        starter.start(spec).await.map_err(|e| StepError::failed(e.to_string()))
     }
 }
