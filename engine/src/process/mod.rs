@@ -34,7 +34,7 @@ mod table;
 mod trees;
 mod wire;
 
-pub use child::{Cause, ChildSpec, Exit, Finished, Stdin};
+pub use child::{Cause, ChildEnd, ChildSpec, Exit, Finished, Stdin};
 pub use client::{Supervisor, SupervisorConfig, become_subreaper, spare};
 pub use error::ProcessError;
 pub use identity::{Liveness, ProcessId};

@@ -8,6 +8,7 @@
 
 #![expect(dead_code, reason = "the recipes that use the rest are on their way")]
 
+pub mod ingress;
 mod listening;
 mod names;
 mod operate;

@@ -25,10 +25,7 @@ impl World {
     /// The platform of a target, made once for all handles of a session.
     pub(crate) fn of(place: &Place) -> Result<Arc<Self>, PlatformError> {
         type Shared = Result<Arc<World>, PlatformError>;
-        match place.shared::<Shared>(|| Self::new(place).map(Arc::new)) {
-            Some(shared) => (*shared).clone(),
-            None => Self::new(place).map(Arc::new),
-        }
+        (*place.shared::<Shared>(|| Self::new(place).map(Arc::new))).clone()
     }
 
     fn new(place: &Place) -> Result<Self, PlatformError> {

@@ -235,8 +235,9 @@ impl Launcher for Engine {
 
 struct NoSecrets;
 
+#[async_trait]
 impl SecretSource for NoSecrets {
-    fn resolve(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+    async fn resolve(&self, reference: &SecretRef, _: &Look) -> Result<Secret, SecretError> {
         Err(SecretError { reference: reference.to_string(), why: "there are none".to_owned() })
     }
 }

@@ -10,8 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
-use workplan_engine::kind::{CommandOutcome, CommandSpec, ErrorCause, Launcher, StepError};
+use workplan_engine::kind::{
+    ChildEnd, CommandOutcome, CommandSpec, ErrorCause, Launcher, StepError,
+};
 use workplan_engine::process::{Account, ServiceEntry, ServiceSpec, ServiceStarter};
 
 use super::stub;
@@ -41,14 +44,19 @@ async fn all(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
     bytes
 }
 
+fn stdio(end: &ChildEnd) -> Stdio {
+    end.as_fd().try_clone_to_owned().unwrap().into()
+}
+
 impl Direct {
     async fn start(
         &self,
         account: Option<Account>,
-        spec: CommandSpec,
+        mut spec: CommandSpec,
         log: Option<PathBuf>,
         cancel: CancellationToken,
     ) -> Result<CommandOutcome, StepError> {
+        let ends = (spec.read_from.take(), spec.write_to.take());
         self.specs.lock().unwrap().push(spec.clone());
         let mut command = Command::new(&spec.argv[0]);
         if let Some(account) = account {
@@ -64,20 +72,26 @@ impl Direct {
             .envs(spec.secret_env.iter().map(|(name, value)| {
                 (name.clone(), String::from_utf8(value.reveal().to_vec()).unwrap())
             }))
-            .stdin(if spec.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
-            .stdout(Stdio::piped())
+            .stdin(match (&ends.0, &spec.stdin) {
+                (Some(end), _) => stdio(end),
+                (None, Some(_)) => Stdio::piped(),
+                (None, None) => Stdio::null(),
+            })
+            .stdout(ends.1.as_ref().map_or_else(Stdio::piped, stdio))
             .stderr(Stdio::piped())
             .process_group(0);
-        let mut child = command
-            .spawn()
+        drop(ends);
+        let spawned = command.spawn();
+        // It has copies of the pipes' ends.
+        drop(command);
+        let mut child = spawned
             .map_err(|e| StepError::new(ErrorCause::NotStarted, format!("cannot start: {e}")))?;
-        let group = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
-        if let (Some(mut pipe), Some(text)) = (child.stdin.take(), spec.stdin.clone()) {
-            tokio::spawn(async move {
-                // A child that does not read it all is no error.
-                let _ = pipe.write_all(text.reveal()).await;
-            });
+        if let (Some(mut pipe), Some(secret)) = (child.stdin.take(), &spec.stdin) {
+            let bytes = secret.reveal().to_vec();
+            // A child need not read its input.
+            tokio::spawn(async move { drop(pipe.write_all(&bytes).await) });
         }
+        let group = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
         let out = tokio::spawn(all(child.stdout.take()));
         let err = tokio::spawn(all(child.stderr.take()));
         let (mut timed_out, mut cancelled) = (false, false);

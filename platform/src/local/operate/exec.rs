@@ -28,15 +28,11 @@ impl LocalOperate {
         if folder.record()?.is_none() {
             return Err(PlatformError::Missing(format!("`{}` was never started", pod.name)));
         }
-        let spec = CommandSpec {
-            argv: argv.iter().map(Into::into).collect(),
-            cwd: server.cwd.clone().unwrap_or_else(|| folder.container(&server.name)),
-            env: server.env.clone(),
-            secret_env: server.secret_env.clone(),
-            stdin: None,
-            timeout: timeout.min(act.left()),
-            capture: true,
-        };
+        let cwd = server.cwd.clone().unwrap_or_else(|| folder.container(&server.name));
+        let mut spec = CommandSpec::new(argv, &cwd, timeout.min(act.left()));
+        spec.env.clone_from(&server.env);
+        spec.secret_env.clone_from(&server.secret_env);
+        spec.capture = true;
         let outcome = self.hands.run_as(act.account, spec).await?;
         if outcome.timed_out {
             let name = argv.first().map_or("", String::as_str);

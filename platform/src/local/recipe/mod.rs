@@ -7,6 +7,7 @@
 
 mod context;
 mod keys;
+pub(crate) mod postgresql_ha;
 mod valkey;
 
 pub(crate) use context::{Context, Mode, Rendition, find_service, hidden, template};

@@ -86,19 +86,13 @@ impl Act<'_> {
     pub(crate) async fn run(&self, program: Program<'_>) -> Result<CommandOutcome, PlatformError> {
         let name = program.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         self.check(&format!("running `{name}`"))?;
-        let argv = [program.path.as_os_str().to_owned()].into_iter().chain(program.args).collect();
-        let mut env = program.env;
-        env.push(("LC_ALL".to_owned(), "C".to_owned()));
-        env.push(("PATH".to_owned(), "/usr/bin:/bin:/usr/sbin:/sbin".to_owned()));
-        let spec = CommandSpec {
-            argv,
-            cwd: program.cwd,
-            env,
-            secret_env: Vec::new(),
-            stdin: program.stdin,
-            timeout: program.timeout.min(self.left()),
-            capture: true,
-        };
+        let argv = std::iter::once(program.path.as_os_str().to_owned()).chain(program.args);
+        let mut spec = CommandSpec::new(argv, &program.cwd, program.timeout.min(self.left()));
+        spec.env = program.env;
+        spec.env.push(("LC_ALL".to_owned(), "C".to_owned()));
+        spec.env.push(("PATH".to_owned(), "/usr/bin:/bin:/usr/sbin:/sbin".to_owned()));
+        spec.stdin = program.stdin;
+        spec.capture = true;
         Ok(self.hands.run_as(self.account, spec).await?)
     }
 
