@@ -42,6 +42,11 @@ impl Values {
         self.secret.iter().any(|s| s.len() >= path.len() && s.iter().zip(path).all(|(a, b)| a == b))
     }
 
+    /// Marks what is at a path, and all below it, as secret.
+    pub fn conceal(&mut self, path: &[&str]) {
+        self.secret.insert(path.iter().map(|&p| p.to_owned()).collect());
+    }
+
     /// Sets a leaf and says whether it is secret. Mappings on the way are made.
     pub fn set(&mut self, path: &[&str], value: Value, secret: bool) {
         let owned: Vec<String> = path.iter().map(|&p| p.to_owned()).collect();

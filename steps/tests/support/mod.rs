@@ -2,6 +2,7 @@
 
 mod launcher;
 mod server;
+mod stub;
 mod tls;
 
 pub(crate) use launcher::Direct;
