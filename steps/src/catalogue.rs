@@ -8,6 +8,7 @@ use crate::gate::{Approve, Manual};
 use crate::git::GitMove;
 use crate::http::HttpCheck;
 use crate::postgres;
+use crate::release::ReleaseDeploy;
 
 /// The catalogue: every kind that a plan may use.
 #[must_use]
@@ -21,5 +22,6 @@ pub fn catalogue() -> Registry {
         .with(HttpCheck)
         .with(MakeTarget)
         .with(Manual)
+        .with(ReleaseDeploy)
         .with(postgres::Role)
 }
