@@ -17,5 +17,6 @@ pub fn catalogue() -> Registry {
         .with(HttpCheck)
         .with(Approve)
         .with(Manual)
+        .with(postgres::Database)
         .with(postgres::Role)
 }

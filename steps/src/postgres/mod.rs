@@ -2,12 +2,16 @@
 //!
 //! - `site`: a server that was found and reached, and what it says of itself
 //! - `names`, `mark`, `scram`: names in SQL, our mark in comments, passwords as the server keeps them
+//! - `shared`: databases in the server's shared catalog
+//! - `database`: `postgres.database`
 //! - `role`: `postgres.role`
 
+mod database;
 mod mark;
 mod names;
 mod role;
 mod scram;
+mod shared;
 mod site;
 
 use hmac::{Hmac, Mac};
@@ -19,6 +23,7 @@ use sha2::Sha256;
 use workplan_engine::digest::hex;
 use workplan_engine::kind::{Prepared, StepError};
 
+pub use database::Database;
 pub use role::Role;
 
 /// A digest that says nothing to who does not have the key.
