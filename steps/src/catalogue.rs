@@ -17,6 +17,7 @@ pub fn catalogue() -> Registry {
         .with(HttpCheck)
         .with(Approve)
         .with(Manual)
+        .with(postgres::Compare)
         .with(postgres::Database)
         .with(postgres::Role)
 }
