@@ -50,7 +50,7 @@ pub fn split_password(text: &str) -> Option<(String, Secret)> {
     let mut password = None;
     let mut url = text.to_owned();
     if let Some((from, to)) = parts(text).password {
-        password = Some(percent_decode(text[from..to].as_bytes()));
+        password = Some(percent_decode(&text.as_bytes()[from..to]));
         // With its colon.
         url.replace_range(from - 1..to, "");
     }
@@ -89,15 +89,12 @@ fn parts(url: &str) -> Parts {
     let (user, password) = match at {
         None => (None, None),
         Some(at) => match rest[..at].find(':') {
-            Some(colon) => {
-                (Some((start, start + colon)), Some((start + colon + 1, start + at)))
-            }
+            Some(colon) => (Some((start, start + colon)), Some((start + colon + 1, start + at))),
             None => (Some((start, start + at)), None),
         },
     };
     let hosts = (start + at.map_or(0, |at| at + 1), start + authority_end);
-    let path =
-        (authority_end < query_at).then_some((start + authority_end + 1, start + query_at));
+    let path = (authority_end < query_at).then_some((start + authority_end + 1, start + query_at));
     let query = (query_at < rest.len()).then_some((start + query_at + 1, url.len()));
     Parts { user, password, hosts, path, query }
 }
@@ -172,11 +169,9 @@ fn setting(info: &mut ConnInfo, key: &str, value: &str) -> Result<(), DatabasePr
 }
 
 fn port_of(value: &str) -> Result<u16, DatabaseProblem> {
-    value
-        .parse()
-        .ok()
-        .filter(|p| *p > 0)
-        .ok_or_else(|| DatabaseProblem("the port in the URL is no number from 1 to 65535".to_owned()))
+    value.parse().ok().filter(|p| *p > 0).ok_or_else(|| {
+        DatabaseProblem("the port in the URL is no number from 1 to 65535".to_owned())
+    })
 }
 
 fn text(piece: &str) -> Result<String, DatabaseProblem> {

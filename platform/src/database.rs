@@ -252,7 +252,10 @@ impl Database {
     /// When the platform does not know it, a secret is not to be had, or not exactly one node says
     /// that it leads.
     pub async fn server(&self, look: &Look, view: &dyn View) -> Result<Server, PlatformError> {
-        let password = self.password.as_ref().map(|r| look.secret(r)).transpose()?;
+        let password = match &self.password {
+            Some(reference) => Some(look.secret(reference).await?),
+            None => None,
+        };
         match &self.place {
             DatabasePlace::Host { host, port } => {
                 let endpoint = Endpoint::Address { host: host.clone(), port: *port };

@@ -3,8 +3,9 @@
 use workplan_engine::kind::Registry;
 
 use crate::command::Command;
-use crate::files::FileContent;
+use crate::files::{FileContent, FileEdit, MakeTarget};
 use crate::gate::{Approve, Manual};
+use crate::git::GitMove;
 use crate::http::HttpCheck;
 use crate::postgres;
 
@@ -20,4 +21,7 @@ pub fn catalogue() -> Registry {
         .with(postgres::Compare)
         .with(postgres::Database)
         .with(postgres::Role)
+        .with(FileEdit)
+        .with(MakeTarget)
+        .with(GitMove)
 }

@@ -1,10 +1,16 @@
 //! The catalogue of step kinds.
 
+pub mod app;
+mod blocking;
 mod catalogue;
 pub mod command;
 pub mod files;
 pub mod gate;
+pub mod git;
+pub mod ha;
 pub mod http;
 pub mod postgres;
+mod proof;
+pub mod smoke;
 
 pub use catalogue::catalogue;

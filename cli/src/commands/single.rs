@@ -149,11 +149,7 @@ fn bind(
 }
 
 /// The step as a plan file would say it: names, types and "did you mean" are then the engine's.
-fn step_text(
-    args: &Do,
-    kind: &dyn Kind,
-    given: &[(String, Value)],
-) -> Result<String, Failure> {
+fn step_text(args: &Do, kind: &dyn Kind, given: &[(String, Value)]) -> Result<String, Failure> {
     let mut with: Map<String, Value> = Map::new();
     let mut plain: Vec<(String, String)> = Vec::new();
     for (key, value) in given {
@@ -283,10 +279,10 @@ fn finish(
     let view = RunView::load(&journal, journal.run_row(&outcome.run)?)?;
     let rec = &view.state.steps[0];
     let evidence = rec.evidence.clone().unwrap_or_default();
-    // A proof that fails says what it found as well.
-    let found = rec.error.as_ref().map(|e| e.outputs.clone()).unwrap_or_default();
-    let outputs = if evidence.outputs.is_empty() { found } else { evidence.outputs.clone() };
     let log: Option<PathBuf> = view.log(dir, 0);
+    // A proof that did not pass still says what it found.
+    let mut outputs = evidence.outputs.clone();
+    outputs.extend(rec.error.iter().flat_map(|e| e.outputs.clone()));
     if args.json {
         return app.printer.json(&DoDocument {
             schema: "workplan/do/v1",

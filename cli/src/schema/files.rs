@@ -85,6 +85,7 @@ fn plan_file() -> Value {
                 },
                 "additionalProperties": false,
             }},
+            "policies": {"type": "array", "items": {"type": "string"}, "description": "Names of files `policies/NAME.yaml`."},
             "preconditions": {"type": "array", "items": {
                 "type": "object",
                 "properties": {
@@ -130,6 +131,7 @@ fn target() -> Value {
         "properties": {
             "kind": {"enum": ["local", "kubernetes"]},
             "context": {"type": "string"},
+            "local": {"type": "object", "description": "Where the platform `local` keeps its releases."},
             "namespaces": {},
             "repos": {"type": "object", "additionalProperties": {"type": "string"}},
             "databases": {"type": "object", "additionalProperties": {"type": "object"}},
@@ -137,6 +139,11 @@ fn target() -> Value {
             "backup": {"type": "object"},
             "ha": {"type": "object"},
             "identity": {"type": "string", "description": "What makes it this one and no other."},
+            "sops": {
+                "type": "object",
+                "properties": {"age_key_file": {"type": "string"}},
+                "additionalProperties": false,
+            },
             "values": {"type": "object", "description": "Your own."},
         },
         "required": ["kind"],

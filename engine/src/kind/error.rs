@@ -36,8 +36,8 @@ pub struct StepError {
     /// What to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
-    /// What it found out in spite of that, for who reads the result: a comparison that fails has
-    /// its differences here. No other step can refer to it.
+    /// What was found all the same: a comparison that is not equal still says in what. They are
+    /// shown and kept, and no later step can use them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, Value>,
 }

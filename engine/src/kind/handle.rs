@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::place::tidy;
-use super::{Place, Secret, SecretError, SecretRef, SecretSource, StepError};
+use super::{ErrorCause, Place, Secret, SecretError, SecretRef, SecretSource, StepError};
+use crate::process::{Account, ChildEnd, ServiceEntry, ServiceSpec};
 
 /// What is on record of a step with this meaning on this target.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +50,35 @@ pub struct ShellScript {
 }
 
 /// A child to run.
+///
+/// Data of any size goes through pipes that the kind makes with [`std::io::pipe`], past the engine.
+/// From a child to the kind:
+///
+/// ```no_run
+/// use std::io::Read as _;
+/// use std::time::Duration;
+/// use workplan_engine::kind::{CommandSpec, Hands, StepError};
+///
+/// async fn dump(hands: &Hands) -> Result<(), StepError> {
+///     let (mut reader, writer) = std::io::pipe().map_err(|e| StepError::failed(e.to_string()))?;
+///     let mut spec = CommandSpec::new(["pg_dump", "-Fc"], &hands.base, Duration::from_secs(600));
+///     spec.write_to = Some(writer.into());
+///     // Read on a thread of its own: nobody may wait for a child whose pipe is not read.
+///     let reading = tokio::task::spawn_blocking(move || {
+///         let mut bytes = Vec::new();
+///         reader.read_to_end(&mut bytes).map(|_| bytes)
+///     });
+///     let outcome = hands.run(spec).await?;
+///     let bytes = reading.await;
+///     // The end of a pipe says nothing about success: ask the outcome before the bytes count.
+///     # drop((outcome, bytes));
+///     Ok(())
+/// }
+/// ```
+///
+/// From one child to another: `from.write_to = Some(writer.into())`, `to.read_from =
+/// Some(reader.into())`, and both `hands.run(…)` together (`tokio::join!`). When one fails, the
+/// other sees its pipe close.
 #[derive(Debug, Clone)]
 pub struct CommandSpec {
     /// The program and its arguments.
@@ -61,6 +91,11 @@ pub struct CommandSpec {
     pub secret_env: Vec<(String, Secret)>,
     /// What it reads; nothing where it is `None`.
     pub stdin: Option<Secret>,
+    /// Where it reads from instead, a pipe's reading end.
+    pub read_from: Option<ChildEnd>,
+    /// Where its standard output goes, a pipe's writing end. None of it is then logged, captured or
+    /// redacted; its standard error is logged as ever.
+    pub write_to: Option<ChildEnd>,
     /// Its deadline.
     pub timeout: Duration,
     /// Whether its standard output is wanted as bytes (at most 1 MiB).
@@ -68,6 +103,26 @@ pub struct CommandSpec {
 }
 
 impl CommandSpec {
+    /// A program with its arguments, in a folder.
+    #[must_use]
+    pub fn new<A: Into<OsString>>(
+        argv: impl IntoIterator<Item = A>,
+        cwd: &Path,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            argv: argv.into_iter().map(Into::into).collect(),
+            cwd: cwd.to_path_buf(),
+            env: Vec::new(),
+            secret_env: Vec::new(),
+            stdin: None,
+            read_from: None,
+            write_to: None,
+            timeout,
+            capture: false,
+        }
+    }
+
     /// A shell script in a folder.
     #[must_use]
     pub fn shell(script: &ShellScript, cwd: &Path, timeout: Duration) -> Self {
@@ -76,16 +131,8 @@ impl CommandSpec {
         } else {
             &["sh", "-e", "-c"]
         };
-        let argv = flags.iter().map(OsString::from).chain([OsString::from(&script.text)]).collect();
-        Self {
-            argv,
-            cwd: cwd.to_path_buf(),
-            env: Vec::new(),
-            secret_env: Vec::new(),
-            stdin: None,
-            timeout,
-            capture: false,
-        }
+        let argv = flags.iter().map(OsString::from).chain([OsString::from(&script.text)]);
+        Self::new(argv, cwd, timeout)
     }
 }
 
@@ -113,7 +160,8 @@ pub struct CommandOutcome {
 /// Starts children so that nothing outlives the engine.
 #[async_trait]
 pub trait Launcher: Send + Sync {
-    /// Runs a child to its end. `log` is where its output goes; `None` keeps only the tail.
+    /// Runs a child to its end. `log` is where its output goes, behind what is there; `None` keeps
+    /// only the tail.
     ///
     /// # Errors
     /// When it could not be started, or the supervisor was lost.
@@ -124,6 +172,31 @@ pub trait Launcher: Send + Sync {
         log: Option<PathBuf>,
         cancel: CancellationToken,
     ) -> Result<CommandOutcome, StepError>;
+
+    /// The same as another account, and with no variables but those of the specification.
+    ///
+    /// # Errors
+    /// As [`Launcher::run`], and where this launcher cannot.
+    async fn run_as(
+        &self,
+        account: Account,
+        spec: CommandSpec,
+        identity: &str,
+        log: Option<PathBuf>,
+        cancel: CancellationToken,
+    ) -> Result<CommandOutcome, StepError> {
+        let _ = (account, spec, identity, log, cancel);
+        Err(StepError::new(ErrorCause::NotStarted, "commands cannot change their account here"))
+    }
+
+    /// Starts a server that stays when the engine ends.
+    ///
+    /// # Errors
+    /// When it could not be started; nothing runs then.
+    async fn serve(&self, spec: ServiceSpec) -> Result<ServiceEntry, StepError> {
+        let _ = spec;
+        Err(StepError::new(ErrorCause::NotStarted, "no services can be started here"))
+    }
 }
 
 /// Reading only: what `observe`, `preview`, `prepare` and `verify` get.
@@ -143,6 +216,9 @@ pub struct Look {
     pub timeout: Option<Duration>,
     /// Who this attempt is: `workplan:<run>:<step>:<attempt>`.
     pub identity: Arc<str>,
+    /// What children start from. Tools that are built in have their settings there, as the programs
+    /// that they stand for would.
+    pub env: Arc<BaseEnv>,
     /// The outputs of this run so far are resolved into the parameters; secrets are here.
     pub(crate) secrets: Arc<dyn SecretSource>,
     pub(crate) launcher: Arc<dyn Launcher>,
@@ -166,6 +242,7 @@ impl Look {
             dry_run: false,
             timeout: None,
             identity: format!("workplan:-:{step}:0").into(),
+            env: Arc::default(),
             secrets,
             launcher,
             cancel: CancellationToken::new(),
@@ -201,12 +278,42 @@ impl Look {
         self.launcher.run(spec, &self.identity, None, self.cancel.clone()).await
     }
 
-    /// A secret's value.
+    /// A secret's value. A relative path in its reference starts where the text with it stands: at
+    /// the target's folder for values of the target file, else at the workplan's folder. It may lie
+    /// in a sibling repo, as in [`Look::locate`].
     ///
     /// # Errors
     /// When it is not to be had.
-    pub fn secret(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
-        self.secrets.resolve(reference)
+    pub async fn secret(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+        let placed = reference.try_placed(|path| match path.to_str() {
+            Some(text) => self.locate(text),
+            None => Ok(tidy(&self.path(path))),
+        });
+        let placed = placed.map_err(|error| SecretError {
+            reference: reference.to_string(),
+            why: error.help.map_or(error.what.clone(), |help| format!("{}; {help}", error.what)),
+        })?;
+        self.secrets.resolve(&placed, self).await
+    }
+
+    /// A variable of the environment that children start from.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&OsStr> {
+        let name = OsStr::new(name);
+        self.env.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str())
+    }
+
+    /// Where a program is, as a child would find it on the `PATH`; `None` where it is not.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Option<PathBuf> {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::env::split_paths(self.variable("PATH")?)
+            .filter(|folder| folder.is_absolute())
+            .map(|folder| folder.join(name))
+            .find(|path| {
+                std::fs::metadata(path)
+                    .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+            })
     }
 
     /// Makes known that a value is secret, wherever it came from: from now on every sink redacts
@@ -219,6 +326,14 @@ impl Look {
     #[must_use]
     pub fn cancel(&self) -> &CancellationToken {
         &self.cancel
+    }
+
+    /// The same handle for children that may have to end earlier than the attempt, a scratch server
+    /// for example: they are sent SIGTERM when the token is cancelled, and when the attempt is.
+    #[must_use]
+    pub fn stoppable(&self) -> (Self, CancellationToken) {
+        let token = self.cancel.child_token();
+        (Self { cancel: token.clone(), ..self.clone() }, token)
     }
 }
 
@@ -242,7 +357,15 @@ impl Hands {
         self.log.as_deref()
     }
 
-    /// Runs a command that changes the world; its output goes to the attempt's log.
+    /// As [`Look::stoppable`].
+    #[must_use]
+    pub fn stoppable(&self) -> (Self, CancellationToken) {
+        let (look, token) = self.look.stoppable();
+        (Self { look, log: self.log.clone() }, token)
+    }
+
+    /// Runs a command that changes the world; its output goes to the attempt's log. Several may run
+    /// at the same time.
     ///
     /// # Errors
     /// When it could not be started.
@@ -251,6 +374,30 @@ impl Hands {
             .launcher
             .run(spec, &self.look.identity, self.log.clone(), self.look.cancel.clone())
             .await
+    }
+
+    /// Runs a command as another account, with no variables but those of the specification. Its
+    /// working folder must be open to that account.
+    ///
+    /// # Errors
+    /// When it could not be started.
+    pub async fn run_as(
+        &self,
+        account: Account,
+        spec: CommandSpec,
+    ) -> Result<CommandOutcome, StepError> {
+        let cancel = self.look.cancel.clone();
+        let launcher = &self.look.launcher;
+        launcher.run_as(account, spec, &self.look.identity, self.log.clone(), cancel).await
+    }
+
+    /// Starts a server that stays when the engine ends. It is for platforms; a step that needs a
+    /// process only while it works uses [`Hands::run`].
+    ///
+    /// # Errors
+    /// When it could not be started; nothing runs then.
+    pub async fn serve(&self, spec: ServiceSpec) -> Result<ServiceEntry, StepError> {
+        self.look.launcher.serve(spec).await
     }
 }
 

@@ -82,7 +82,9 @@ pub enum OutputType {
     Int,
     /// True or false.
     Bool,
-    /// A list of mappings. It is for who reads the result: no parameter takes it.
+    /// A number that need not be whole.
+    Number,
+    /// A list; it can be shown and kept, and no parameter takes it.
     List,
 }
 

@@ -1,9 +1,9 @@
 //! Children of steps, through the supervisor.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +14,8 @@ use super::vault::Vault;
 use super::world::World;
 use crate::kind::{BaseEnv, CommandOutcome, CommandSpec, ErrorCause, Launcher, StepError};
 use crate::process::{
-    Cause, ChildSpec, Exit, NamedProcess, ProcessError, Stdin, Supervisor, SupervisorConfig,
+    Account, Cause, ChildSpec, Exit, NamedProcess, ProcessError, ServiceEntry, ServiceSpec,
+    ServiceStarter, Stdin, Supervisor, SupervisorConfig,
 };
 
 /// The most of standard output that a step may hand on as outputs.
@@ -29,9 +30,41 @@ pub(super) type Line = (String, String);
 pub(crate) struct Supervised {
     config: SupervisorConfig,
     supervisor: OnceCell<Supervisor>,
-    env: BaseEnv,
+    pub(super) env: Arc<BaseEnv>,
     vault: Arc<Vault>,
     lines: Option<mpsc::Sender<Line>>,
+    services: ServiceStarter,
+    /// The identities of children that run now.
+    names: Mutex<BTreeSet<String>>,
+}
+
+/// An identity that no other running child has; free again when dropped.
+///
+/// The supervisor tells whose a stray process is by the identity in its environment. The second of
+/// two children that a step runs at the same time is `IDENTITY/2`.
+struct Name<'a> {
+    names: &'a Mutex<BTreeSet<String>>,
+    name: String,
+}
+
+impl<'a> Name<'a> {
+    fn take(names: &'a Mutex<BTreeSet<String>>, identity: &str) -> Self {
+        let mut taken = names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut name = identity.to_owned();
+        let mut number = 2;
+        while !taken.insert(name.clone()) {
+            name = format!("{identity}/{number}");
+            number += 1;
+        }
+        drop(taken);
+        Self { names, name }
+    }
+}
+
+impl Drop for Name<'_> {
+    fn drop(&mut self) {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+    }
 }
 
 impl Supervised {
@@ -45,7 +78,9 @@ impl Supervised {
         let (program, mut args) = world.supervisor.clone();
         args.extend(lock_file.iter().map(OsString::from));
         let config = SupervisorConfig { program, args, lock_file };
-        Arc::new(Self { config, supervisor: OnceCell::new(), env, vault, lines })
+        let (supervisor, env, names) = (OnceCell::new(), Arc::new(env), Mutex::default());
+        let services = world.services.clone();
+        Arc::new(Self { config, supervisor, env, vault, lines, services, names })
     }
 
     /// Ends every child at once.
@@ -64,9 +99,10 @@ impl Supervised {
         }
     }
 
-    fn environment(&self, spec: &CommandSpec) -> Vec<(OsString, OsString)> {
+    fn environment(&self, spec: &CommandSpec, base: bool) -> Vec<(OsString, OsString)> {
         use std::os::unix::ffi::OsStringExt as _;
-        let mut all: BTreeMap<OsString, OsString> = self.env.0.iter().cloned().collect();
+        let base = self.env.0.iter().filter(|_| base);
+        let mut all: BTreeMap<OsString, OsString> = base.cloned().collect();
         for (name, value) in &spec.env {
             all.insert(name.into(), value.into());
         }
@@ -75,13 +111,11 @@ impl Supervised {
         }
         all.into_iter().collect()
     }
-}
 
-#[async_trait]
-impl Launcher for Supervised {
-    async fn run(
+    async fn start(
         &self,
-        spec: CommandSpec,
+        account: Option<Account>,
+        mut spec: CommandSpec,
         identity: &str,
         log: Option<PathBuf>,
         cancel: CancellationToken,
@@ -94,20 +128,26 @@ impl Launcher for Supervised {
         let Some((program, args)) = spec.argv.split_first() else {
             return Err(StepError::new(ErrorCause::NotStarted, "there is no program to run"));
         };
-        let mut child = ChildSpec::new(program, &spec.cwd, identity);
+        let name = Name::take(&self.names, identity);
+        let mut child = ChildSpec::new(program, &spec.cwd, &name.name);
         child.args = args.to_vec();
-        child.env = self.environment(&spec);
-        child.stdin = match &spec.stdin {
-            Some(secret) => Stdin::Bytes(secret.reveal().to_vec()),
-            None => Stdin::Null,
+        child.env = self.environment(&spec, account.is_none());
+        child.account = account;
+        child.stdin = match (&spec.stdin, spec.read_from.take()) {
+            (_, Some(end)) => Stdin::From(end),
+            (Some(secret), None) => Stdin::Bytes(secret.reveal().to_vec()),
+            (None, None) => Stdin::Null,
         };
+        child.stdout = spec.write_to.take();
         child.capture_stdout = spec.capture.then_some(CAPTURE_LIMIT);
         child.log = log.clone();
         child.redactor = self.vault.redactor();
         child.timeout = Some(spec.timeout);
         child.grace = GRACE;
         child.on_line = self.lines.as_ref().map(|lines| forward(lines.clone(), identity));
-        let finished = supervisor.run(child, cancel).await.map_err(|e| match e {
+        let finished = supervisor.run(child, cancel).await;
+        drop(name);
+        let finished = finished.map_err(|e| match e {
             ProcessError::SupervisorLost | ProcessError::SupervisorSilent(_) => {
                 let mut error = StepError::new(ErrorCause::Cancelled, format!("failed to {e}"));
                 error.log = log.clone();
@@ -140,6 +180,34 @@ impl Launcher for Supervised {
             log,
             notes,
         })
+    }
+}
+
+#[async_trait]
+impl Launcher for Supervised {
+    async fn run(
+        &self,
+        spec: CommandSpec,
+        identity: &str,
+        log: Option<PathBuf>,
+        cancel: CancellationToken,
+    ) -> Result<CommandOutcome, StepError> {
+        self.start(None, spec, identity, log, cancel).await
+    }
+
+    async fn run_as(
+        &self,
+        account: Account,
+        spec: CommandSpec,
+        identity: &str,
+        log: Option<PathBuf>,
+        cancel: CancellationToken,
+    ) -> Result<CommandOutcome, StepError> {
+        self.start(Some(account), spec, identity, log, cancel).await
+    }
+
+    async fn serve(&self, spec: ServiceSpec) -> Result<ServiceEntry, StepError> {
+        self.services.start(spec).await.map_err(|e| not_started(&e))
     }
 }
 

@@ -111,6 +111,7 @@ impl Workshop {
             dry_run: self.dry_run,
             timeout: step.timeout(),
             identity: format!("workplan:{}:{}:{attempt}", self.run, step.id).into(),
+            env: Arc::clone(&self.launcher.env),
             secrets: self.vault.clone(),
             launcher: self.launcher.clone(),
             cancel,

@@ -3,8 +3,8 @@
 //! `workplan:RUN:STEP:ATTEMPT WORD JSON`. The comment that somebody else gave stays before it, and
 //! is what is left when the mark goes.
 
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// What a line of ours begins with.
 const PREFIX: &str = "workplan:";
@@ -101,7 +101,9 @@ mod tests {
 
     #[test]
     fn what_somebody_else_wrote_stays() {
-        for text in [None, Some("ours and yours"), Some("two\nlines\n"), Some("workplan: a plan\nx")] {
+        for text in
+            [None, Some("ours and yours"), Some("two\nlines\n"), Some("workplan: a plan\nx")]
+        {
             let marked = Comment::parse(text).with("workplan:r1:T.x:1", "copy", &7).to_text();
             let read = Comment::parse(marked.as_deref());
             let mark = read.mark("copy").unwrap();

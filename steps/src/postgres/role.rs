@@ -92,13 +92,15 @@ impl Kind for Role {
             problems.push(ParamProblem::new("name", format!("`name`: {problem}")));
         }
         if name.starts_with("pg_") {
-            problems.push(ParamProblem::new("name", "names that begin with `pg_` are the server's"));
+            problems
+                .push(ParamProblem::new("name", "names that begin with `pg_` are the server's"));
         }
         let connections = with.int("connections").unwrap_or(-1);
-        let connections = i32::try_from(connections).ok().filter(|n| *n >= -1).unwrap_or_else(|| {
-            problems.push(ParamProblem::new("connections", "`connections` is 0 or more"));
-            -1
-        });
+        let connections =
+            i32::try_from(connections).ok().filter(|n| *n >= -1).unwrap_or_else(|| {
+                problems.push(ParamProblem::new("connections", "`connections` is 0 or more"));
+                -1
+            });
         let password = with.str("password").and_then(|text| SecretRef::parse(text).ok());
         let login = if with.has("login") { with.bool("login") } else { password.is_some() };
         if !problems.is_empty() {
@@ -176,10 +178,10 @@ impl RoleStep {
         self.on.as_ref().ok_or_else(|| not_started("`on` has no value yet"))
     }
 
-    fn password(&self, look: &Look) -> Result<Option<Secret>, StepError> {
+    async fn password(&self, look: &Look) -> Result<Option<Secret>, StepError> {
         match &self.password {
             Some(reference) => {
-                Ok(Some(look.secret(reference).map_err(|e| not_started(e.to_string()))?))
+                Ok(Some(look.secret(reference).await.map_err(|e| not_started(e.to_string()))?))
             }
             None => Ok(None),
         }
@@ -234,9 +236,7 @@ impl RoleStep {
             login.password = Some(password.clone());
             Reader::connect(&*site.view, &login, super::site::SHORT).await
         };
-        let refused = |error: &SqlError| {
-            matches!(error, SqlError::Refused { why, .. } if why.contains("password"))
-        };
+        let refused = |error: &SqlError| matches!(error, SqlError::Refused { why, .. } if why.contains("password"));
         // A server that lets anybody in proves nothing: a wrong password must be refused.
         let wrong = Secret::new([password.reveal(), b" (not this one)"].concat());
         let control = attempt(&wrong).await;
@@ -261,11 +261,13 @@ impl RoleStep {
     }
 
     async fn see(&self, look: &Look) -> Result<Observation, StepError> {
-        let password = self.password(look)?;
+        let password = self.password(look).await?;
         let (site, about, found) = self.look(look).await?;
-        let facts = Facts::default()
-            .with("server", Binding::Binding, about.system.as_str())
-            .with("exists", Binding::Binding, found.is_some());
+        let facts = Facts::default().with("server", Binding::Binding, about.system.as_str()).with(
+            "exists",
+            Binding::Binding,
+            found.is_some(),
+        );
         let Some(found) = found else { return Ok(Observation::absent().with_facts(facts)) };
         let judged = self.judge(&site, &found, password.as_ref()).await;
         let word = match &judged {
@@ -296,7 +298,7 @@ impl RoleStep {
     }
 
     async fn make(&self, hands: &Hands, site: &Site) -> Result<(), StepError> {
-        let password = self.password(hands)?;
+        let password = self.password(hands).await?;
         let writer = site.any_writer("").await?;
         site.end_earlier(&writer).await?;
         let reader = site.any_reader().await?;
@@ -343,7 +345,7 @@ impl RoleStep {
     /// Whether the role is as this step left it, as it was before, or neither.
     async fn back(&self, look: &Look, prepared: &Prepared) -> Result<Back, StepError> {
         let before: Before = undo_data(prepared)?;
-        let password = self.password(look)?;
+        let password = self.password(look).await?;
         let (site, about, found) = self.look(look).await?;
         let changed = |how: &str| {
             Ok(Back::Changed(format!("the role `{}` {how}; it is left as it is", self.name)))
@@ -473,7 +475,8 @@ impl Step for RoleStep {
         if seen.is_done() {
             return Vec::new();
         }
-        let exists = seen.facts.0.get("exists").and_then(|f| f.value.as_ref()) == Some(&json!(true));
+        let exists =
+            seen.facts.0.get("exists").and_then(|f| f.value.as_ref()) == Some(&json!(true));
         let fact = |name: &str| seen.facts.0.get(name).and_then(|f| f.value.clone());
         let place = self.on.as_ref().map(Database::describe).unwrap_or_default();
         let path = |what: &str| format!("role {}{what} at {place}", self.name);
@@ -513,7 +516,7 @@ impl Step for RoleStep {
 
     async fn prepare(&self, look: &Look) -> Result<Prepared, StepError> {
         bounded(look, async {
-            let password = self.password(look)?;
+            let password = self.password(look).await?;
             let (_, about, found) = self.look(look).await?;
             let mut bytes = None;
             let role = match found {

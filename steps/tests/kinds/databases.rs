@@ -99,7 +99,9 @@ fn role(server: &'static Postgres) -> OnServer {
         server,
         with: json!({"on": server.by_tcp(), "name": name, "password": "env:APPPW"}),
         lock: ("postgres".to_owned(), "lock table pg_authid in share mode".to_owned()),
-        there: format!("select count(*) = 1 from pg_authid where rolname = '{name}' and rolcanlogin"),
+        there: format!(
+            "select count(*) = 1 from pg_authid where rolname = '{name}' and rolcanlogin"
+        ),
         foreign: vec![(
             "postgres".to_owned(),
             format!("drop role if exists \"{name}\"; create role \"{name}\" login password 'x'"),

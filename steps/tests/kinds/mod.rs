@@ -3,7 +3,9 @@
 mod command;
 mod content;
 mod databases;
+mod edit;
 pub(crate) mod fixture;
 mod gate;
 mod http;
+mod moves;
 mod postgres;

@@ -1,15 +1,19 @@
 //! A small world for steps: a folder, secrets, children that are really started, a server.
 
+mod git;
 mod launcher;
 mod postgres;
 mod server;
+mod stub;
 mod tls;
 
+pub(crate) use git::GitRepo;
 pub(crate) use launcher::Direct;
 pub(crate) use postgres::{PASSWORD, Postgres};
 pub(crate) use server::{Answer, Server};
 pub(crate) use tls::TlsServer;
 
+use async_trait::async_trait;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +24,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use workplan_engine::kind::{
-    Hands, Look, ParamProblem, Past, Secret, SecretError, SecretRef, SecretSource, Step, With,
+    Hands, Look, ParamProblem, Past, Place, Secret, SecretError, SecretRef, SecretSource, Step,
+    With,
 };
 use workplan_steps::catalogue;
 
@@ -37,6 +42,7 @@ pub(crate) struct World {
     pub(crate) secrets: BTreeMap<String, String>,
     /// The run that its attempts belong to.
     pub(crate) run: String,
+    pub(crate) place: Arc<Place>,
 }
 
 impl World {
@@ -46,6 +52,7 @@ impl World {
             launcher: Arc::default(),
             secrets: BTreeMap::new(),
             run: "r1".to_owned(),
+            place: Arc::new(Place::new("local", "local", "state:-")),
         }
     }
 
@@ -58,6 +65,16 @@ impl World {
 
     pub(crate) fn with_secret(mut self, reference: &str, value: &str) -> Self {
         self.secrets.insert(reference.to_owned(), value.to_owned());
+        self
+    }
+
+    /// A target that names repositories; they lie in this world.
+    pub(crate) fn with_repos(mut self, names: &[&str]) -> Self {
+        let mut place = Place::new("lab", "local", "state:-");
+        place.folder = self.base().to_path_buf();
+        let repos = names.iter().map(|n| ((*n).to_owned(), Value::from(*n))).collect();
+        place.values.insert("repos".to_owned(), Value::Object(repos));
+        self.place = Arc::new(place);
         self
     }
 
@@ -91,6 +108,7 @@ impl World {
         let mut look = Look::new(STEP, self.base(), secrets, self.launcher.clone());
         look.identity = format!("workplan:{}:{STEP}:1", self.run).into();
         look.past = past;
+        look.place = self.place.clone();
         look
     }
 
@@ -102,8 +120,9 @@ impl World {
 
 struct Values(BTreeMap<String, String>);
 
+#[async_trait]
 impl SecretSource for Values {
-    fn resolve(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+    async fn resolve(&self, reference: &SecretRef, _look: &Look) -> Result<Secret, SecretError> {
         let name = reference.to_string();
         self.0
             .get(&name)

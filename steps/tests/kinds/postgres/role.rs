@@ -54,7 +54,8 @@ async fn a_role_that_was_there_gets_back_what_it_had() {
     let world = world();
     let name = server.unique("old");
     let made = "login createdb connection limit 3 password 'other'";
-    server.psql("postgres", &format!("create role {name} {made}; comment on role {name} is 'hers'"));
+    server
+        .psql("postgres", &format!("create role {name} {made}; comment on role {name} is 'hers'"));
     let print = format!(
         "select rolpassword, rolcreatedb, rolconnlimit, rolcanlogin, \
          shobj_description(oid, 'pg_authid') from pg_authid where rolname = '{name}'"
@@ -109,10 +110,7 @@ async fn a_superuser_is_left_alone() {
     let role =
         step("postgres.role", json!({"on": server.by_tcp(), "name": name, "password": "env:NEW"}));
     let hands = world.hands(Past::Never);
-    for error in [
-        role.prepare(&hands).await.unwrap_err(),
-        role.apply(&hands).await.unwrap_err(),
-    ] {
+    for error in [role.prepare(&hands).await.unwrap_err(), role.apply(&hands).await.unwrap_err()] {
         assert!(error.what.contains("it is a superuser"), "{error}");
     }
 }
