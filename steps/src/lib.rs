@@ -12,5 +12,6 @@ pub mod ha;
 pub mod http;
 mod proof;
 pub mod smoke;
+pub mod values;
 
 pub use catalogue::catalogue;
