@@ -13,5 +13,6 @@ pub mod postgres;
 mod proof;
 pub mod release;
 pub mod smoke;
+pub mod values;
 
 pub use catalogue::catalogue;
