@@ -15,9 +15,7 @@ use workplan_platform::sql::Writer;
 use super::mark::{Comment, run_of};
 use super::names::{self, ident};
 use super::shared::{self, Entry, Locale};
-use super::site::{
-    SHORT, Site, about, bounded, database_param, end_all_sessions, not_started,
-};
+use super::site::{SHORT, Site, about, bounded, database_param, end_all_sessions, not_started};
 use super::{in_words, to_json, undo_data};
 
 /// The word of the mark on a database that this kind made.
@@ -88,7 +86,8 @@ impl Kind for Database {
         if let Some(like) = &like
             && like.database.is_none()
         {
-            problems.push(ParamProblem::new("like", "`like` names a server and no `database` of it"));
+            problems
+                .push(ParamProblem::new("like", "`like` names a server and no `database` of it"));
         }
         if problems.is_empty() {
             Ok(Box::new(DatabaseStep { on, name: database, owner, like }))

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use workplan_engine::kind::{Past, Prepared, Seen, Step, With};
 use workplan_platform::values::Values;
-use workplan_platform::{Operate as _, ReleaseRef, ReleaseSpec, Traffic, View as _};
+use workplan_platform::{ReleaseRef, ReleaseSpec, Traffic};
 
 use super::fixture::Fixture;
 use crate::support::{LocalWorld, World, build, interrupted, step, succeeded, with};

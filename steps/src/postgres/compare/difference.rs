@@ -62,7 +62,9 @@ pub(super) fn of_catalogs(from: &Catalog, to: &Catalog, notes: &mut Notes) -> Ve
                 "{name} is invalid in the source, left by an index build that failed; a dump \
                  passes it by, and so is not in the copy"
             )),
-            (Some(here), None) => found.push(one_sided(name, here, "missing", "in the source only")),
+            (Some(here), None) => {
+                found.push(one_sided(name, here, "missing", "in the source only"))
+            }
             (None, Some(there)) => found.push(one_sided(name, there, "extra", "in the copy only")),
             (Some(here), Some(there)) => found.extend(of_objects(name, here, there)),
             (None, None) => {}
@@ -220,7 +222,8 @@ mod tests {
 
     #[test]
     fn long_values_are_shown_where_they_differ() {
-        let (a, b) = around(&format!("{}one{}", "x".repeat(500), "y".repeat(500)), &"x".repeat(500));
+        let (a, b) =
+            around(&format!("{}one{}", "x".repeat(500), "y".repeat(500)), &"x".repeat(500));
         assert!(a.contains("xone") && a.starts_with('…') && a.ends_with('…'), "{a}");
         assert!(a.chars().count() <= SHOWN + 2 && b.ends_with('x'), "{b}");
     }

@@ -39,10 +39,8 @@ pub(super) async fn rows(
 ) -> Result<Vec<Difference>, SqlError> {
     let parts = (count / PART).clamp(1, PARTS);
     let parts = i64::try_from(u64::try_from(parts).unwrap_or(1).next_power_of_two()).unwrap_or(1);
-    let (here, there) = tokio::try_join!(
-        sums(from.0.leader(), from.1, parts),
-        sums(to.0.leader(), to.1, parts)
-    )?;
+    let (here, there) =
+        tokio::try_join!(sums(from.0.leader(), from.1, parts), sums(to.0.leader(), to.1, parts))?;
     let mut differing: Vec<i64> = here
         .keys()
         .chain(there.keys())

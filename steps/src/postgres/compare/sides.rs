@@ -59,7 +59,12 @@ struct Unit {
 }
 
 impl Side {
-    async fn read(site: &Site, database: &str, jobs: usize, roles: &Roles) -> Result<Self, StepError> {
+    async fn read(
+        site: &Site,
+        database: &str,
+        jobs: usize,
+        roles: &Roles,
+    ) -> Result<Self, StepError> {
         // Before the snapshot, so that what is written after it counts as written since.
         let probe = probe(&site.reader(database).await?).await?;
         let frozen = Frozen::open(site, database, jobs).await?;
@@ -113,13 +118,8 @@ pub(super) async fn compare(sides: &Sides<'_>) -> Result<Verdict, StepError> {
         let rows = (unit.all(&unit.here), unit.all(&unit.there));
         let key = unit.key();
         let most = a.rows.max(b.rows);
-        let lone = drill::rows(
-            &unit.object,
-            (&from.frozen, &rows.0),
-            (&to.frozen, &rows.1),
-            &key,
-            most,
-        );
+        let lone =
+            drill::rows(&unit.object, (&from.frozen, &rows.0), (&to.frozen, &rows.1), &key, most);
         differences.extend(lone.await?);
     }
 
@@ -127,7 +127,9 @@ pub(super) async fn compare(sides: &Sides<'_>) -> Result<Verdict, StepError> {
         .iter()
         .zip(&sums_there)
         .filter(|(unit, sum)| sum.rows > 0 && !unit.columns.is_empty())
-        .filter_map(|(unit, _)| unit.there.iter().min_by_key(|(table, _)| table.bytes).map(|t| (unit, t)))
+        .filter_map(|(unit, _)| {
+            unit.there.iter().min_by_key(|(table, _)| table.bytes).map(|t| (unit, t))
+        })
         .filter(|(unit, _)| unit.object != LARGE_OBJECTS)
         .min_by_key(|(_, (table, _))| table.bytes)
         .map(|(unit, (table, _))| (table, unit.columns.as_slice()));

@@ -56,7 +56,11 @@ enum Since {
 }
 
 impl CompareStep {
-    fn side<'s>(&'s self, key: &str, side: &'s Option<Database>) -> Result<(&'s Database, &'s str), StepError> {
+    fn side<'s>(
+        &'s self,
+        key: &str,
+        side: &'s Option<Database>,
+    ) -> Result<(&'s Database, &'s str), StepError> {
         let spec = side.as_ref().ok_or_else(|| not_started(format!("`{key}` has no value yet")))?;
         let name = spec.database.as_deref().or(self.database.as_deref());
         Ok((spec, name.ok_or_else(|| not_started(format!("`{key}` names no database")))?))
@@ -66,12 +70,8 @@ impl CompareStep {
         let (from, source) = self.side("from", &self.from)?;
         let (to, copy) = self.side("to", &self.to)?;
         let (from, to) = tokio::try_join!(Site::find(look, from), Site::find(look, to))?;
-        let sides = Sides {
-            from: (&from, source),
-            to: (&to, copy),
-            roles: &self.roles,
-            jobs: self.jobs,
-        };
+        let sides =
+            Sides { from: (&from, source), to: (&to, copy), roles: &self.roles, jobs: self.jobs };
         compare(&sides).await
     }
 

@@ -47,8 +47,7 @@ pub(crate) fn rows(roles: &Roles) -> Rows {
         owner = named("m.lomowner"),
         grantee = named("g.grantee"),
     );
-    let column =
-        |name: &str, shape| Column { name: name.to_owned(), shape };
+    let column = |name: &str, shape| Column { name: name.to_owned(), shape };
     let columns = vec![
         column("comment", Shape::Free),
         column("content", Shape::Free),

@@ -265,10 +265,7 @@ mod tests {
     #[test]
     fn what_a_restore_changes_is_the_same() {
         for (kept, restored) in [
-            (
-                "(((a >= 1) AND (a <= 2)) AND (b = 3))",
-                "((a >= 1) AND (a <= 2) AND (b = 3))",
-            ),
+            ("(((a >= 1) AND (a <= 2)) AND (b = 3))", "((a >= 1) AND (a <= 2) AND (b = 3))"),
             (
                 "((((a >= 1) AND (a <= 2)) AND ((b >= 1) AND (b <= 2))) OR (c IS NULL))",
                 "(((a >= 1) AND (a <= 2) AND (b >= 1) AND (b <= 2)) OR (c IS NULL))",
@@ -301,7 +298,10 @@ mod tests {
             ("(ARRAY[1, 2])::bigint[]", "(ARRAY[1, 2])::integer[]"),
             ("(ARRAY[1, 2])::bigint", "(ARRAY[1, 2])::bigint[]"),
             ("\"a b\"", "\"a  b\""),
-            ("ROWS BETWEEN 1 PRECEDING AND CURRENT ROW", "ROWS BETWEEN 2 PRECEDING AND CURRENT ROW"),
+            (
+                "ROWS BETWEEN 1 PRECEDING AND CURRENT ROW",
+                "ROWS BETWEEN 2 PRECEDING AND CURRENT ROW",
+            ),
             ("E'a\\'b'", "E'a\\'c'"),
             ("x(a)", "x a"),
             ("f((a, b))", "f(a, b)"),
@@ -312,7 +312,9 @@ mod tests {
 
     #[test]
     fn it_is_stable_and_never_fails() {
-        for text in ["", ")", "((", "'open", "E'\\", "a::", "(ARRAY[", "ü \"", "::text[]", "(ARRAY[1])::"] {
+        for text in
+            ["", ")", "((", "'open", "E'\\", "a::", "(ARRAY[", "ü \"", "::text[]", "(ARRAY[1])::"]
+        {
             let once = normal(text);
             assert_eq!(normal(&once), once, "{text}");
         }

@@ -48,9 +48,33 @@ pub(crate) enum Shape {
 }
 
 const FIXED: &[&str] = &[
-    "bit", "bool", "cid", "cidr", "date", "float4", "float8", "inet", "int2", "int4", "int8",
-    "interval", "macaddr", "macaddr8", "money", "numeric", "oid", "pg_lsn", "tid", "time",
-    "timestamp", "timestamptz", "timetz", "uuid", "varbit", "xid", "xid8",
+    "bit",
+    "bool",
+    "cid",
+    "cidr",
+    "date",
+    "float4",
+    "float8",
+    "inet",
+    "int2",
+    "int4",
+    "int8",
+    "interval",
+    "macaddr",
+    "macaddr8",
+    "money",
+    "numeric",
+    "oid",
+    "pg_lsn",
+    "tid",
+    "time",
+    "timestamp",
+    "timestamptz",
+    "timetz",
+    "uuid",
+    "varbit",
+    "xid",
+    "xid8",
 ];
 const FREE: &[&str] = &["bpchar", "name", "text", "varchar"];
 /// Bytes from which on a `bytea` is digested by itself.
@@ -127,8 +151,7 @@ impl Table {
             .iter()
             .filter_map(|column| {
                 let same = other.columns.iter().find(|c| c.name == column.name)?;
-                let shape =
-                    if same.shape == column.shape { column.shape } else { Shape::Other };
+                let shape = if same.shape == column.shape { column.shape } else { Shape::Other };
                 Some(Column { name: column.name.clone(), shape })
             })
             .collect()
@@ -222,9 +245,7 @@ impl Rows {
         let hashes: Vec<String> = self
             .columns
             .iter()
-            .map(|c| {
-                format!("hashtextextended(row(t.{})::text collate \"C\", 0)", ident(&c.name))
-            })
+            .map(|c| format!("hashtextextended(row(t.{})::text collate \"C\", 0)", ident(&c.name)))
             .collect();
         let columns = if hashes.is_empty() {
             "array[]::int8[]".to_owned()
