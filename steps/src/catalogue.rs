@@ -2,6 +2,7 @@
 
 use workplan_engine::kind::Registry;
 
+use crate::app::{AppCheck, AppDrain, AppStop, TrafficOpen};
 use crate::command::Command;
 use crate::files::{FileContent, FileEdit, MakeTarget};
 use crate::gate::{Approve, Manual};
@@ -22,4 +23,8 @@ pub fn catalogue() -> Registry {
         .with(FileEdit)
         .with(MakeTarget)
         .with(GitMove)
+        .with(AppCheck)
+        .with(AppDrain)
+        .with(AppStop)
+        .with(TrafficOpen)
 }

@@ -1,5 +1,6 @@
 //! What each kind promises beyond the contract.
 
+mod app;
 mod command;
 mod content;
 mod databases;
