@@ -2,7 +2,6 @@
 
 use workplan_engine::kind::Registry;
 
-use crate::app::{AppCheck, AppDrain, AppStop, TrafficOpen};
 use crate::command::Command;
 use crate::files::{FileContent, FileEdit, MakeTarget};
 use crate::gate::{Approve, Manual};
@@ -25,8 +24,4 @@ pub fn catalogue() -> Registry {
         .with(FileEdit)
         .with(MakeTarget)
         .with(GitMove)
-        .with(AppCheck)
-        .with(AppDrain)
-        .with(AppStop)
-        .with(TrafficOpen)
 }

@@ -9,7 +9,7 @@ use workplan_engine::digest::Digest;
 use workplan_engine::kind::{ErrorCause, Past, Step, With};
 
 use crate::cancel_when;
-use crate::support::{Answer, GitRepo, Postgres, STEP, Server, World, has_gitea, with};
+use crate::support::{Answer, GitRepo, Postgres, STEP, Server, World, with};
 
 /// A world with one step in it that can be cut off while it acts.
 #[async_trait]
@@ -65,7 +65,6 @@ pub(crate) async fn fixture(kind: &str) -> Box<dyn Fixture> {
         "gate.approve" => Box::new(Asking(world, "message")),
         "manual" => Box::new(Asking(world, "instructions")),
         _ => super::databases::fixture(kind)
-            .or_else(|| super::app::fixture(kind))
             .unwrap_or_else(|| panic!("the kind `{kind}` has no fixture: write one")),
     }
 }
@@ -74,7 +73,6 @@ pub(crate) async fn fixture(kind: &str) -> Box<dyn Fixture> {
 pub(crate) fn has_parts(kind: &str) -> bool {
     match kind.split_once('.') {
         Some(("postgres", _)) => Postgres::shared().is_some(),
-        Some(("app" | "traffic", _)) => has_gitea(),
         _ => true,
     }
 }

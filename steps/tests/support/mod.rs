@@ -1,7 +1,6 @@
 //! A small world for steps: a folder, secrets, children that are really started, a server.
 
 mod git;
-mod gitea;
 mod launcher;
 mod postgres;
 mod server;
@@ -9,7 +8,6 @@ mod stub;
 mod tls;
 
 pub(crate) use git::GitRepo;
-pub(crate) use gitea::{ADMIN, GiteaSite, block, gitea, has_gitea};
 pub(crate) use launcher::Direct;
 pub(crate) use postgres::{PASSWORD, Postgres};
 pub(crate) use server::{Answer, Server};
