@@ -7,7 +7,9 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 # Programs that `rustup` and `cargo install` have put where a fresh login shell does not look.
-export PATH := $(HOME)/.cargo/bin:/usr/local/go/bin:$(PATH)
+# The last are those that the set-up builds.
+CACHE := $(or $(WORKPLAN_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/workplan)
+export PATH := $(HOME)/.cargo/bin:/usr/local/go/bin:$(PATH):$(CACHE)/bin
 
 CARGO ?= cargo
 MUSL := x86_64-unknown-linux-musl
@@ -25,8 +27,8 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 .PHONY: setup
-setup: ## installs what is missing (apt, rustup, cargo-deny), with sudo only where it must
-	@tools/setup.sh build demo lint
+setup: ## installs what is missing (apt, rustup; builds cargo-deny, sops, Gitea), with sudo only where it must
+	@tools/setup.sh build demo platform lint
 
 .PHONY: build
 build: ## the debug binary
@@ -45,14 +47,14 @@ lint: ## formatting, clippy, documentation, dependencies, shell scripts; any war
 
 .PHONY: check
 check: ## the fast loop: formatting, clippy, tests
-	@tools/setup.sh build
+	@tools/setup.sh build platform
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) test --locked --workspace
 
 .PHONY: test
 test: ## everything, from a fresh machine: set-up, lint, the demo's test, all Rust tests
-	@tools/setup.sh build lint demo
+	@tools/setup.sh build lint demo platform
 	$(MAKE) lint
 	$(MAKE) test-demo
 	CARGO="$(CARGO)" tools/cargo-test.sh

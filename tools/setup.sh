@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Installs what is missing, and nothing that is there. Safe to run again and again.
 #
-#   tools/setup.sh [build] [demo] [lint] [release]
+#   tools/setup.sh [build] [demo] [platform] [lint] [release]
 #
 # Needs Debian 12 or one of its relatives for the packages; where there is no apt, it says what to
 # install by hand.
 set -euo pipefail
 
 CARGO_DENY=0.20.2
+TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# Servers lie where only root looks, and what was built before, in the user's cache.
+PATH=$PATH:/usr/sbin:/sbin:${WORKPLAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/workplan}/bin
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -29,18 +32,28 @@ want() { # want PACKAGE TEST…: the package, unless the test succeeds
     if ! "$@" >/dev/null 2>&1; then missing+=("$package"); fi
 }
 
-postgres_there() { compgen -G '/usr/lib/postgresql/*/bin/postgres'; }
+# What Debian has is known to apt only once it has asked; a fresh machine has not.
+known() { # known PACKAGE
+    have apt-cache || return 1
+    if ! apt-cache show "$1" >/dev/null 2>&1 && [ -z "${asked:-}" ]; then
+        asked=1
+        as_root apt-get -o DPkg::Lock::Timeout=300 -qq update >&2
+    fi
+    apt-cache show "$1" >/dev/null 2>&1
+}
 
-# The server's package makes and starts a cluster of its own, which has no business here. It is
-# told so while it is being installed, and only where no cluster exists.
-QUIET=/etc/postgresql-common/createcluster.d/workplan-setup.conf
-no_packaged_cluster() {
-    if compgen -G '/etc/postgresql/*/*' >/dev/null; then return; fi
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends postgresql-common >&2
-    trap 'as_root rm -f "$QUIET"' EXIT
-    as_root mkdir -p "${QUIET%/*}"
-    printf 'create_main_cluster = false\n' | as_root tee "$QUIET" >/dev/null
+# The newest PostgreSQL server that is here, else the one that this Debian has.
+postgres_there() { compgen -G '/usr/lib/postgresql/*/bin/postgres'; }
+postgres_major() {
+    if postgres_there >/dev/null; then
+        postgres_there | sort -V | tail -n 1 | cut -d/ -f5
+    elif known postgresql; then
+        apt-cache depends postgresql 2>/dev/null | sed -nE 's/.*Depends: postgresql-([0-9]+)$/\1/p' | head -n 1
+    fi
+}
+valkey_there() { have valkey-server || have redis-server; }
+valkey_package() {
+    if known valkey-server; then echo valkey-server; else echo redis-server; fi
 }
 
 install_packages() {
@@ -49,14 +62,10 @@ install_packages() {
         say "missing, and there is no apt-get here: ${missing[*]}"
         exit 1
     fi
-    say "installing ${missing[*]}"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
-    local package
-    for package in "${missing[@]}"; do
-        case $package in postgresql-*) no_packaged_cluster ;; esac
-    done
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+    local began=$SECONDS
+    say "installing ${missing[*]}; this takes about a minute"
+    as_root "$TOOLS/apt-quiet.sh" "${missing[@]}"
+    say "installed in $((SECONDS - began)) s"
 }
 
 rust() {
@@ -83,9 +92,18 @@ for part in "${@:-build}"; do
         want openssh-client have ssh-keygen
         ;;
     demo)
-        want postgresql-15 postgres_there
+        want "postgresql-$(postgres_major)" postgres_there
         want util-linux have setpriv
         want procps have ps
+        ;;
+    platform) # what the recipes of the platform `local` run, and what decrypts their values
+        major=$(postgres_major)
+        want "postgresql-$major" postgres_there
+        want "postgresql-$major-repmgr" test -x "/usr/lib/postgresql/$major/bin/repmgr"
+        want pgpool2 have pgpool
+        valkey_there || want "$(valkey_package)" false
+        want age have age
+        want git have git
         ;;
     lint) want shellcheck have shellcheck ;;
     release)
@@ -100,6 +118,10 @@ install_packages
 for part in "${@:-build}"; do
     case $part in
     build) rust ;;
+    platform)
+        have sops || "$TOOLS/sops-build.sh" >/dev/null
+        have gitea || "$TOOLS/gitea-build.sh" >/dev/null
+        ;;
     lint)
         rust
         component rustfmt fmt

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use workplan_engine::session::{self, Loaded};
-use workplan_engine::text::Severity;
+use workplan_engine::text::{Diagnostic, Severity};
 
 use crate::app::App;
 use crate::args::Check;
@@ -23,9 +23,12 @@ pub(crate) fn check(app: &App, args: &Check) -> Result<Exit, Failure> {
     let mut exit = exit::DONE;
     for file in &args.files {
         let dir = state::of_workplan(app, file)?;
-        let loaded = session::load(&world, &world::sources(file, &args.sources, &dir));
-        if loaded.diagnostics.has_errors() {
+        let mut loaded = session::load(&world, &world::sources(file, &args.sources, &dir));
+        let held = judge(&mut loaded);
+        if loaded.diagnostics.iter().any(|d| d.severity == Severity::Error && !is_policy(d)) {
             exit = exit::INVALID;
+        } else if held && exit == exit::DONE {
+            exit = exit::HELD;
         }
         match (args.json, args.files.len()) {
             (true, 1) => app.printer.json(&CheckDocument::new(file, &loaded))?,
@@ -34,6 +37,22 @@ pub(crate) fn check(app: &App, args: &Check) -> Result<Exit, Failure> {
         }
     }
     Ok(exit)
+}
+
+/// Whether a finding comes from a policy: the files are well, and may not be used so.
+fn is_policy(finding: &Diagnostic) -> bool {
+    matches!(finding.code, "policy-forbids" | "policy-unproven")
+}
+
+/// A `finished` that a policy does not grant stops no run, since only a run can mend it. Here it
+/// is an error. Says whether a policy holds anything.
+fn judge(loaded: &mut Loaded) -> bool {
+    for finding in &mut loaded.diagnostics.0 {
+        if is_policy(finding) {
+            finding.severity = Severity::Error;
+        }
+    }
+    loaded.diagnostics.iter().any(is_policy)
 }
 
 fn show(app: &App, file: &Path, loaded: &Loaded) {

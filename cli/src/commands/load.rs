@@ -58,6 +58,12 @@ pub(crate) fn refuse_errors(app: &App, ready: &Ready) -> Result<(), Failure> {
     }
     let errors = found.iter().filter(|d| d.severity == Severity::Error).count();
     let file = ready.options.workplan.display();
+    let held =
+        found.iter().filter(|d| d.severity == Severity::Error).all(|d| d.code == "policy-forbids");
+    if held {
+        let what = format!("a policy holds `{file}`; nothing was done");
+        return Err(Failure::new(exit::HELD, what));
+    }
     Err(Failure::new(
         exit::INVALID,
         format!("`{file}` has {}; nothing was done", render::count(errors, "error")),

@@ -272,6 +272,9 @@ fn finish(
     let rec = &view.state.steps[0];
     let evidence = rec.evidence.clone().unwrap_or_default();
     let log: Option<PathBuf> = view.log(dir, 0);
+    // A proof that did not pass still says what it found.
+    let mut outputs = evidence.outputs.clone();
+    outputs.extend(rec.error.iter().flat_map(|e| e.outputs.clone()));
     if args.json {
         return app.printer.json(&DoDocument {
             schema: "workplan/do/v1",
@@ -280,14 +283,14 @@ fn finish(
             state: Some(view.step_word(0).to_owned()),
             reason: view.step_reason(0),
             run: Some(outcome.run.clone()),
-            outputs: evidence.outputs.clone().into_iter().collect(),
+            outputs: outputs.into_iter().collect(),
             facts: facts(&evidence.facts),
             changes: changes(shown),
             error: rec.error.as_ref().map(|e| e.what.clone()),
             log: log.map(|p| p.display().to_string()),
         });
     }
-    for (name, value) in &evidence.outputs {
+    for (name, value) in &outputs {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         app.printer.data_line(&app.printer.clean_out(&format!("{name}={text}")));
     }

@@ -9,6 +9,7 @@ mod check;
 mod graph;
 mod json;
 mod plan;
+mod policies;
 mod report;
 mod run;
 mod signals;

@@ -1,6 +1,8 @@
 //! Why an attempt failed, in the words a user needs.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// How an attempt ended that did not succeed.
@@ -34,6 +36,10 @@ pub struct StepError {
     /// What to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// What was found all the same: a comparison that is not equal still says in what. They are
+    /// shown and kept, and no later step can use them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, Value>,
 }
 
 impl StepError {
@@ -46,7 +52,21 @@ impl StepError {
     /// An attempt with its cause.
     #[must_use]
     pub fn new(cause: ErrorCause, what: impl Into<String>) -> Self {
-        Self { cause, what: what.into(), said: Vec::new(), log: None, help: None }
+        Self {
+            cause,
+            what: what.into(),
+            said: Vec::new(),
+            log: None,
+            help: None,
+            outputs: BTreeMap::new(),
+        }
+    }
+
+    /// Keeps what was found.
+    #[must_use]
+    pub fn with_outputs(mut self, outputs: BTreeMap<String, Value>) -> Self {
+        self.outputs = outputs;
+        self
     }
 
     /// Says what to do.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::place::tidy;
 use super::{Place, Secret, SecretError, SecretRef, SecretSource, StepError};
+use crate::process::ChildEnd;
 
 /// What is on record of a step with this meaning on this target.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +50,35 @@ pub struct ShellScript {
 }
 
 /// A child to run.
+///
+/// Data of any size goes through pipes that the kind makes with [`std::io::pipe`], past the engine.
+/// From a child to the kind:
+///
+/// ```no_run
+/// use std::io::Read as _;
+/// use std::time::Duration;
+/// use workplan_engine::kind::{CommandSpec, Hands, StepError};
+///
+/// async fn dump(hands: &Hands) -> Result<(), StepError> {
+///     let (mut reader, writer) = std::io::pipe().map_err(|e| StepError::failed(e.to_string()))?;
+///     let mut spec = CommandSpec::new(["pg_dump", "-Fc"], &hands.base, Duration::from_secs(600));
+///     spec.write_to = Some(writer.into());
+///     // Read on a thread of its own: nobody may wait for a child whose pipe is not read.
+///     let reading = tokio::task::spawn_blocking(move || {
+///         let mut bytes = Vec::new();
+///         reader.read_to_end(&mut bytes).map(|_| bytes)
+///     });
+///     let outcome = hands.run(spec).await?;
+///     let bytes = reading.await;
+///     // The end of a pipe says nothing about success: ask the outcome before the bytes count.
+///     # drop((outcome, bytes));
+///     Ok(())
+/// }
+/// ```
+///
+/// From one child to another: `from.write_to = Some(writer.into())`, `to.read_from =
+/// Some(reader.into())`, and both `hands.run(…)` together (`tokio::join!`). When one fails, the
+/// other sees its pipe close.
 #[derive(Debug, Clone)]
 pub struct CommandSpec {
     /// The program and its arguments.
@@ -61,6 +91,11 @@ pub struct CommandSpec {
     pub secret_env: Vec<(String, Secret)>,
     /// What it reads; nothing where it is `None`.
     pub stdin: Option<Secret>,
+    /// Where it reads from instead, a pipe's reading end.
+    pub read_from: Option<ChildEnd>,
+    /// Where its standard output goes, a pipe's writing end. None of it is then logged, captured or
+    /// redacted; its standard error is logged as ever.
+    pub write_to: Option<ChildEnd>,
     /// Its deadline.
     pub timeout: Duration,
     /// Whether its standard output is wanted as bytes (at most 1 MiB).
@@ -68,6 +103,26 @@ pub struct CommandSpec {
 }
 
 impl CommandSpec {
+    /// A program with its arguments, in a folder.
+    #[must_use]
+    pub fn new<A: Into<OsString>>(
+        argv: impl IntoIterator<Item = A>,
+        cwd: &Path,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            argv: argv.into_iter().map(Into::into).collect(),
+            cwd: cwd.to_path_buf(),
+            env: Vec::new(),
+            secret_env: Vec::new(),
+            stdin: None,
+            read_from: None,
+            write_to: None,
+            timeout,
+            capture: false,
+        }
+    }
+
     /// A shell script in a folder.
     #[must_use]
     pub fn shell(script: &ShellScript, cwd: &Path, timeout: Duration) -> Self {
@@ -76,16 +131,8 @@ impl CommandSpec {
         } else {
             &["sh", "-e", "-c"]
         };
-        let argv = flags.iter().map(OsString::from).chain([OsString::from(&script.text)]).collect();
-        Self {
-            argv,
-            cwd: cwd.to_path_buf(),
-            env: Vec::new(),
-            secret_env: Vec::new(),
-            stdin: None,
-            timeout,
-            capture: false,
-        }
+        let argv = flags.iter().map(OsString::from).chain([OsString::from(&script.text)]);
+        Self::new(argv, cwd, timeout)
     }
 }
 
@@ -113,7 +160,8 @@ pub struct CommandOutcome {
 /// Starts children so that nothing outlives the engine.
 #[async_trait]
 pub trait Launcher: Send + Sync {
-    /// Runs a child to its end. `log` is where its output goes; `None` keeps only the tail.
+    /// Runs a child to its end. `log` is where its output goes, behind what is there; `None` keeps
+    /// only the tail.
     ///
     /// # Errors
     /// When it could not be started, or the supervisor was lost.
@@ -220,6 +268,14 @@ impl Look {
     pub fn cancel(&self) -> &CancellationToken {
         &self.cancel
     }
+
+    /// The same handle for children that may have to end earlier than the attempt, a scratch server
+    /// for example: they are sent SIGTERM when the token is cancelled, and when the attempt is.
+    #[must_use]
+    pub fn stoppable(&self) -> (Self, CancellationToken) {
+        let token = self.cancel.child_token();
+        (Self { cancel: token.clone(), ..self.clone() }, token)
+    }
 }
 
 /// Acting: what `apply`, `repair` and `undo` get. Everything that [`Look`] can, too.
@@ -242,7 +298,15 @@ impl Hands {
         self.log.as_deref()
     }
 
-    /// Runs a command that changes the world; its output goes to the attempt's log.
+    /// As [`Look::stoppable`].
+    #[must_use]
+    pub fn stoppable(&self) -> (Self, CancellationToken) {
+        let (look, token) = self.look.stoppable();
+        (Self { look, log: self.log.clone() }, token)
+    }
+
+    /// Runs a command that changes the world; its output goes to the attempt's log. Several may run
+    /// at the same time.
     ///
     /// # Errors
     /// When it could not be started.

@@ -24,3 +24,5 @@ pub use place::Place;
 pub use registry::Registry;
 pub use secret::{Secret, SecretError, SecretRef, SecretSource, secret_variables};
 pub use with::With;
+
+pub use crate::process::ChildEnd;

@@ -82,6 +82,10 @@ pub enum OutputType {
     Int,
     /// True or false.
     Bool,
+    /// A number that need not be whole.
+    Number,
+    /// A list; it can be shown and kept, and no parameter takes it.
+    List,
 }
 
 /// What is wrong with a parameter beyond its type.

@@ -7,6 +7,7 @@ mod input;
 mod model;
 mod order;
 mod params;
+pub mod policy;
 mod raw;
 mod reader;
 mod reference;
@@ -21,6 +22,7 @@ pub use model::{
     Bracket, OnFailure, Plan, PlanClause, PlanPrecondition, PlanStep, PlanTask, Retry, StepIx,
     TargetRef, TaskIx, WorkplanRef,
 };
+pub use policy::PlanDemand;
 pub use raw::{PLAN_KEYS, STEP_KEYS};
 pub use reference::{Reference, Template};
 pub use resolve::resolve;

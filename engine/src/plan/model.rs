@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::policy::PlanDemand;
 use crate::digest::Digest;
 use crate::document::TaskStatus;
 use crate::kind::{Class, Place, With};
@@ -32,6 +33,9 @@ pub struct Plan {
     /// What must be so before anything starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub preconditions: Vec<PlanPrecondition>,
+    /// Proofs without which the workplan is not finished, from the policies that it is held to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub demands: Vec<PlanDemand>,
 }
 
 /// Which workplan.

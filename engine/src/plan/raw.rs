@@ -9,7 +9,7 @@ use crate::yaml::Node;
 
 /// The keys of a plan file.
 pub const PLAN_KEYS: &[&str] =
-    &["workplan", "target_of_record", "inputs", "preconditions", "brackets", "tasks"];
+    &["workplan", "target_of_record", "inputs", "policies", "preconditions", "brackets", "tasks"];
 
 /// The keys of a step.
 pub const STEP_KEYS: &[&str] = &[

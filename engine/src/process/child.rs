@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,38 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 
 use super::{NamedProcess, Redactor};
+
+/// An open file that becomes a child's standard input or output: one end of a pipe, as a rule.
+///
+/// Bytes go there without passing through the engine: none are logged, redacted or counted, and
+/// there may be any number of them. The engine closes its copy once the child has started, so that
+/// the other end sees the end when the last child closes its own. Whoever keeps a clone keeps the
+/// pipe open.
+///
+/// ```
+/// use workplan_engine::process::ChildEnd;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (reader, writer) = std::io::pipe()?;
+/// let stdout = ChildEnd::from(writer); // given to a child, read from `reader`
+/// # drop((reader, stdout));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct ChildEnd(Arc<OwnedFd>);
+
+impl<F: Into<OwnedFd>> From<F> for ChildEnd {
+    fn from(file: F) -> ChildEnd {
+        ChildEnd(Arc::new(file.into()))
+    }
+}
+
+impl AsFd for ChildEnd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 /// What a child reads on its standard input.
 #[derive(Clone, Default)]
@@ -18,6 +51,8 @@ pub enum Stdin {
     Null,
     /// These bytes, then the end. A child that does not read them all is not an error.
     Bytes(Vec<u8>),
+    /// What comes from there.
+    From(ChildEnd),
 }
 
 impl std::fmt::Debug for Stdin {
@@ -26,6 +61,7 @@ impl std::fmt::Debug for Stdin {
             Stdin::Null => f.write_str("Null"),
             // Secrets travel this way.
             Stdin::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+            Stdin::From(end) => write!(f, "From({end:?})"),
         }
     }
 }
@@ -46,12 +82,15 @@ pub struct ChildSpec {
     pub identity: String,
     /// Standard input.
     pub stdin: Stdin,
+    /// Where standard output goes instead of log, tail and capture. Standard error still goes
+    /// there.
+    pub stdout: Option<ChildEnd>,
     /// Keeps the first so many bytes of standard output for [`Finished::stdout`].
     pub capture_stdout: Option<usize>,
     /// Keeps the first so many bytes of standard error for [`Finished::stderr`].
     pub capture_stderr: Option<usize>,
-    /// The log file of the combined output. It is created with mode 0600, or emptied; its folder
-    /// must exist.
+    /// The log file of the combined output. It is created with mode 0600; what another child of
+    /// the step wrote there stays before it. Its folder must exist.
     pub log: Option<PathBuf>,
     /// The log's largest size in bytes. What comes later is left out, except for the last 64 KiB.
     pub log_limit: u64,
@@ -82,6 +121,7 @@ impl ChildSpec {
             env: Vec::new(),
             identity: identity.into(),
             stdin: Stdin::Null,
+            stdout: None,
             capture_stdout: None,
             capture_stderr: None,
             log: None,

@@ -1,50 +1,59 @@
 //! The bytes between a child process and its files.
 
 use std::io;
-use std::os::fd::OwnedFd;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 
+use super::child::ChildEnd;
 use super::output::{Lines, Log, Tail};
 use super::redact::RedactStream;
 use super::{ChildSpec, Stdin};
 
 const READ_BYTES: usize = 64 * 1024;
 
+/// What is written to the child, and how much of it was.
+type Input = (pipe::Sender, Vec<u8>, usize);
+
 /// Our ends of the pipes.
 pub(super) struct Pipes {
-    stdin: Option<pipe::Sender>,
-    stdout: pipe::Receiver,
+    stdin: Option<Input>,
+    /// `None` when it goes elsewhere.
+    stdout: Option<pipe::Receiver>,
     /// `None` when standard error shares the other pipe, which keeps the order.
     stderr: Option<pipe::Receiver>,
 }
 
 /// The child's ends.
 pub(super) struct Theirs {
-    pub(super) stdin: Option<OwnedFd>,
-    pub(super) stdout: OwnedFd,
-    pub(super) stderr: OwnedFd,
+    pub(super) stdin: Option<ChildEnd>,
+    pub(super) stdout: ChildEnd,
+    pub(super) stderr: ChildEnd,
 }
 
-pub(super) fn pipes(spec: &ChildSpec) -> io::Result<(Pipes, Theirs)> {
-    let output = || -> io::Result<(pipe::Receiver, OwnedFd)> {
+/// Makes the pipes. Ends that the specification brought are taken out of it, so that ours are
+/// closed with [`Theirs`].
+pub(super) fn pipes(spec: &mut ChildSpec) -> io::Result<(Pipes, Theirs)> {
+    let output = || -> io::Result<(Option<pipe::Receiver>, ChildEnd)> {
         let (ours, theirs) = io::pipe()?;
-        Ok((pipe::Receiver::from_owned_fd(ours.into())?, theirs.into()))
+        Ok((Some(pipe::Receiver::from_owned_fd(ours.into())?), theirs.into()))
     };
-    let (stdout, their_stdout) = output()?;
-    let (stderr, their_stderr) = if spec.capture_stdout.is_some() || spec.capture_stderr.is_some() {
-        let (stderr, theirs) = output()?;
-        (Some(stderr), theirs)
-    } else {
-        (None, their_stdout.try_clone()?)
+    let captures = spec.capture_stdout.is_some() || spec.capture_stderr.is_some();
+    let elsewhere = spec.stdout.take();
+    let apart = captures || elsewhere.is_some();
+    let (stdout, their_stdout) = match elsewhere {
+        Some(end) => (None, end),
+        None => output()?,
     };
-    let (stdin, their_stdin) = match spec.stdin {
+    let (stderr, their_stderr) = if apart { output()? } else { (None, their_stdout.clone()) };
+    let (stdin, their_stdin) = match std::mem::take(&mut spec.stdin) {
         Stdin::Null => (None, None),
-        Stdin::Bytes(_) => {
+        Stdin::Bytes(bytes) => {
             let (theirs, ours) = io::pipe()?;
-            (Some(pipe::Sender::from_owned_fd(ours.into())?), Some(theirs.into()))
+            let sender = pipe::Sender::from_owned_fd(ours.into())?;
+            (Some((sender, bytes, 0)), Some(theirs.into()))
         }
+        Stdin::From(end) => (None, Some(end)),
     };
     let theirs = Theirs { stdin: their_stdin, stdout: their_stdout, stderr: their_stderr };
     Ok((Pipes { stdin, stdout, stderr }, theirs))
@@ -128,24 +137,20 @@ pub(super) struct Output {
 pub(super) struct Flow {
     streams: [Stream; 2],
     capture: [bool; 2],
-    stdin: Option<(pipe::Sender, Vec<u8>, usize)>,
+    stdin: Option<Input>,
     log: Log,
     tail: Tail,
 }
 
 impl Flow {
     pub(super) fn new(spec: &ChildSpec, log: Log, pipes: Pipes) -> Flow {
-        let stdin = match (&spec.stdin, pipes.stdin) {
-            (Stdin::Bytes(bytes), Some(pipe)) => Some((pipe, bytes.clone(), 0)),
-            _ => None,
-        };
         Flow {
             streams: [
-                Stream::new(Some(pipes.stdout), spec, spec.capture_stdout),
+                Stream::new(pipes.stdout, spec, spec.capture_stdout),
                 Stream::new(pipes.stderr, spec, spec.capture_stderr),
             ],
             capture: [spec.capture_stdout.is_some(), spec.capture_stderr.is_some()],
-            stdin,
+            stdin: pipes.stdin,
             log,
             tail: Tail::new(spec.on_line.clone()),
         }
@@ -200,7 +205,7 @@ impl Flow {
 
 /// Writes some of the input; says whether there is more to write. Errors end it: a child need not
 /// read its input, and its exit says how it fared.
-async fn feed(stdin: &mut Option<(pipe::Sender, Vec<u8>, usize)>) -> bool {
+async fn feed(stdin: &mut Option<Input>) -> bool {
     match stdin {
         None => std::future::pending().await,
         Some((pipe, bytes, written)) => match pipe.write(&bytes[*written..]).await {

@@ -30,7 +30,7 @@ mod table;
 mod trees;
 mod wire;
 
-pub use child::{Cause, ChildSpec, Exit, Finished, Stdin};
+pub use child::{Cause, ChildEnd, ChildSpec, Exit, Finished, Stdin};
 pub use client::{Supervisor, SupervisorConfig, become_subreaper};
 pub use error::ProcessError;
 pub use identity::{Liveness, ProcessId};

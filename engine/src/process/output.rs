@@ -31,7 +31,7 @@ impl Log {
     pub(super) fn create(path: Option<&Path>, limit: u64) -> Result<Log, ProcessError> {
         let file = path.map(|path| {
             let mut options = OpenOptions::new();
-            let options = options.create(true).write(true).truncate(true).mode(0o600);
+            let options = options.create(true).append(true).mode(0o600);
             options.open(path).map_err(|source| ProcessError::Log { path: path.to_owned(), source })
         });
         let file = file.transpose()?;

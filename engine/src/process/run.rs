@@ -1,7 +1,7 @@
 //! One run of one child process, from its pipes to its end.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,19 +37,21 @@ impl Supervisor {
     /// [`ProcessError::SupervisorLost`] or [`ProcessError::SupervisorSilent`] while it ran.
     pub async fn run(
         &self,
-        spec: ChildSpec,
+        mut spec: ChildSpec,
         cancel: CancellationToken,
     ) -> Result<Finished, ProcessError> {
         let started = Instant::now();
         let command = command(&spec)?;
         let log = Log::create(spec.log.as_deref(), spec.log_limit)?;
-        let (pipes, theirs) = pipes(&spec).map_err(ProcessError::Pipe)?;
+        let (pipes, theirs) = pipes(&mut spec).map_err(ProcessError::Pipe)?;
         let (id, replies) = self.shared.register()?;
         let run = Registered { shared: &self.shared, id, over: false };
         let sealed = command.seal().map_err(ProcessError::Socket)?;
         let null = self.shared.null.as_raw_fd();
-        let stdin = theirs.stdin.as_ref().map_or(null, AsRawFd::as_raw_fd);
-        let fds = [sealed.as_raw_fd(), stdin, theirs.stdout.as_raw_fd(), theirs.stderr.as_raw_fd()];
+        let stdin = theirs.stdin.as_ref().map_or(null, |end| end.as_fd().as_raw_fd());
+        let stdout = theirs.stdout.as_fd().as_raw_fd();
+        let stderr = theirs.stderr.as_fd().as_raw_fd();
+        let fds = [sealed.as_raw_fd(), stdin, stdout, stderr];
         let grace = u64::try_from(spec.leftover_grace.as_millis()).unwrap_or(u64::MAX);
         let request = Request::Spawn { id, leftover_grace_ms: grace };
         if let Err(error) = self.shared.send(&request, &fds).await {

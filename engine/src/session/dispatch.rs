@@ -388,8 +388,12 @@ impl Dispatcher<'_> {
         Ok(prepared)
     }
 
+    /// The log of a repair or an undo, begun anew: children write behind what is there.
     fn extra_log(&self, step: StepIx, what: &str) -> std::path::PathBuf {
-        self.state_dir.side_log(&self.run, &self.workshop.plan.steps[step].id, what)
+        let log = self.state_dir.side_log(&self.run, &self.workshop.plan.steps[step].id, what);
+        // Where there is none yet, there is nothing to take away; another error shows at the open.
+        drop(std::fs::remove_file(&log));
+        log
     }
 
     /// Commits events. `false` when the machine starts over, because somebody answered at the very

@@ -1,9 +1,9 @@
 //! Children of steps, through the supervisor.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,6 +32,37 @@ pub(crate) struct Supervised {
     env: BaseEnv,
     vault: Arc<Vault>,
     lines: Option<mpsc::Sender<Line>>,
+    /// The identities of children that run now.
+    names: Mutex<BTreeSet<String>>,
+}
+
+/// An identity that no other running child has; free again when dropped.
+///
+/// The supervisor tells whose a stray process is by the identity in its environment. The second of
+/// two children that a step runs at the same time is `IDENTITY/2`.
+struct Name<'a> {
+    names: &'a Mutex<BTreeSet<String>>,
+    name: String,
+}
+
+impl<'a> Name<'a> {
+    fn take(names: &'a Mutex<BTreeSet<String>>, identity: &str) -> Self {
+        let mut taken = names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut name = identity.to_owned();
+        let mut number = 2;
+        while !taken.insert(name.clone()) {
+            name = format!("{identity}/{number}");
+            number += 1;
+        }
+        drop(taken);
+        Self { names, name }
+    }
+}
+
+impl Drop for Name<'_> {
+    fn drop(&mut self) {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+    }
 }
 
 impl Supervised {
@@ -45,7 +76,8 @@ impl Supervised {
         let (program, mut args) = world.supervisor.clone();
         args.extend(lock_file.iter().map(OsString::from));
         let config = SupervisorConfig { program, args, lock_file };
-        Arc::new(Self { config, supervisor: OnceCell::new(), env, vault, lines })
+        let names = Mutex::default();
+        Arc::new(Self { config, supervisor: OnceCell::new(), env, vault, lines, names })
     }
 
     /// Ends every child at once.
@@ -81,7 +113,7 @@ impl Supervised {
 impl Launcher for Supervised {
     async fn run(
         &self,
-        spec: CommandSpec,
+        mut spec: CommandSpec,
         identity: &str,
         log: Option<PathBuf>,
         cancel: CancellationToken,
@@ -94,20 +126,25 @@ impl Launcher for Supervised {
         let Some((program, args)) = spec.argv.split_first() else {
             return Err(StepError::new(ErrorCause::NotStarted, "there is no program to run"));
         };
-        let mut child = ChildSpec::new(program, &spec.cwd, identity);
+        let name = Name::take(&self.names, identity);
+        let mut child = ChildSpec::new(program, &spec.cwd, &name.name);
         child.args = args.to_vec();
         child.env = self.environment(&spec);
-        child.stdin = match &spec.stdin {
-            Some(secret) => Stdin::Bytes(secret.reveal().to_vec()),
-            None => Stdin::Null,
+        child.stdin = match (&spec.stdin, spec.read_from.take()) {
+            (_, Some(end)) => Stdin::From(end),
+            (Some(secret), None) => Stdin::Bytes(secret.reveal().to_vec()),
+            (None, None) => Stdin::Null,
         };
+        child.stdout = spec.write_to.take();
         child.capture_stdout = spec.capture.then_some(CAPTURE_LIMIT);
         child.log = log.clone();
         child.redactor = self.vault.redactor();
         child.timeout = Some(spec.timeout);
         child.grace = GRACE;
         child.on_line = self.lines.as_ref().map(|lines| forward(lines.clone(), identity));
-        let finished = supervisor.run(child, cancel).await.map_err(|e| match e {
+        let finished = supervisor.run(child, cancel).await;
+        drop(name);
+        let finished = finished.map_err(|e| match e {
             ProcessError::SupervisorLost | ProcessError::SupervisorSilent(_) => {
                 let mut error = StepError::new(ErrorCause::Cancelled, format!("failed to {e}"));
                 error.log = log.clone();

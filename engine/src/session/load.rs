@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::evidence_file;
 use super::world::World;
-use crate::document::{self, Document};
+use crate::document::{self, Document, WorkplanStatus};
 use crate::plan::{self, Plan, Sources, Target};
-use crate::text::{Diagnostic, Diagnostics, Severity, SourceFile, did_you_mean};
+use crate::text::{Diagnostic, Diagnostics, Severity, SourceFile, Span, did_you_mean};
 
 /// Which sources are meant.
 #[derive(Debug, Clone, Default)]
@@ -80,6 +81,10 @@ pub fn load(world: &World, options: &SourceOptions) -> Loaded {
             registry: &world.registry,
             path,
         });
+        let mut binding = binding;
+        if let Some(plan) = &mut binding.plan {
+            hold(plan, &document, plan_file.as_ref(), &folder, &mut loaded.diagnostics);
+        }
         loaded.diagnostics.extend(binding.diagnostics);
         loaded.unbound_preconditions = binding.unbound_preconditions;
         loaded.plan = binding.plan.filter(|_| !document_broken);
@@ -90,6 +95,108 @@ pub fn load(world: &World, options: &SourceOptions) -> Loaded {
     loaded.diagnostics.sort();
     loaded.document = Some(document);
     loaded
+}
+
+/// Holds a plan to the policies that its plan file opts in to.
+fn hold(
+    plan: &mut Plan,
+    document: &Document,
+    plan_file: Option<&Arc<SourceFile>>,
+    folder: &Path,
+    found: &mut Diagnostics,
+) {
+    let Some(file) = plan_file else { return };
+    let policies = policies(file, folder, found);
+    let front = document
+        .front
+        .iter()
+        .flat_map(|f| &f.map.entries)
+        .filter_map(|e| Some((e.key.clone(), e.value.as_str()?.to_owned())))
+        .collect();
+    let judged = plan::policy::judge(plan, &policies, &front);
+    found.extend(judged.diagnostics);
+    plan.demands = judged.demands;
+    let finished =
+        matches!(document.status, Some(WorkplanStatus::Finished | WorkplanStatus::Completed));
+    if !finished || plan.demands.is_empty() {
+        return;
+    }
+    let passed = evidence_file::accepted(plan);
+    for demand in &plan.demands {
+        let proven = |id: &String| {
+            let step = plan.steps.iter().find(|s| s.id == *id);
+            step.is_some_and(|s| passed.contains_key(&(s.id.clone(), s.meaning.to_string())))
+        };
+        if demand.proofs.is_empty() || !demand.proofs.iter().all(proven) {
+            let message = format!(
+                "the workplan says it is finished, but {} is not met for `{}` on the target `{}`",
+                demand.rule, demand.because, plan.target.name
+            );
+            let help = match &demand.proofs[..] {
+                [] => demand.message.clone(),
+                proofs => format!("run {}; {}", proofs.join(", "), demand.message),
+            };
+            found.push(
+                Diagnostic::warning(
+                    "policy-unproven",
+                    &document.file,
+                    status_span(document),
+                    message,
+                )
+                .with_help(help),
+            );
+        }
+    }
+}
+
+fn status_span(document: &Document) -> Span {
+    let status = document.front.as_ref().and_then(|f| f.map.get("status"));
+    status.map_or(Span::new(0, 0), |node| node.span)
+}
+
+/// The policy files that a plan file names: `policies/NAME.yaml`, looked for as plan files are.
+fn policies(
+    plan_file: &Arc<SourceFile>,
+    folder: &Path,
+    found: &mut Diagnostics,
+) -> Vec<plan::policy::Policy> {
+    let Some(node) = crate::yaml::parse_file(plan_file).0 else { return Vec::new() };
+    let Some(list) = node.as_map().and_then(|m| m.get("policies")) else { return Vec::new() };
+    let names: Vec<&crate::yaml::Node> = match list.as_seq() {
+        Some(items) => items.iter().collect(),
+        None => vec![list],
+    };
+    let mut out = Vec::new();
+    for node in names {
+        let Some(name) = node.as_str().filter(|n| !n.contains('/')) else {
+            found.push(
+                Diagnostic::error(
+                    "wrong-type",
+                    plan_file,
+                    node.span,
+                    "`policies` is a list of names",
+                )
+                .with_help("for example `policies: [d3]` for `policies/d3.yaml`"),
+            );
+            continue;
+        };
+        let file = format!("{name}.yaml");
+        let path = upwards(folder).map(|d| d.join("policies").join(&file)).find(|p| p.is_file());
+        let Some(path) = path else {
+            let message = format!("there is no policy `{name}`");
+            found.push(
+                Diagnostic::error("policy-not-found", plan_file, node.span, message).with_help(
+                    format!("make `policies/{file}` in the folder of the workplan or above"),
+                ),
+            );
+            continue;
+        };
+        let Some(file) = read(&path, found) else { continue };
+        let (policy, problems) = plan::policy::read(&file);
+        found.extend(problems);
+        out.extend(policy);
+    }
+    out
 }
 
 /// Reads the target alone, for commands without a workplan.

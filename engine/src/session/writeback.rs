@@ -47,6 +47,10 @@ struct Wanted {
     complete: Vec<(usize, TaskProgress)>,
     remove: Vec<(String, String)>,
     finished: bool,
+    /// What made the workplan finished does not hold any more.
+    unfinished: bool,
+    /// All tasks are done, and a policy does not let the workplan be called finished.
+    held: Vec<String>,
     restore: bool,
 }
 
@@ -99,13 +103,17 @@ impl WriteBack {
                 return Ok(Some(written));
             }
         }
+        for text in &wanted.held {
+            self.say(&mut written, text.clone());
+        }
         let nothing = wanted.written.is_empty()
             && wanted.remove.is_empty()
             && !wanted.finished
+            && !wanted.unfinished
             && !wanted.restore
             && fresh.is_none();
         if nothing {
-            return Ok(None);
+            return Ok(Some(written).filter(|w| !w.notices.is_empty()));
         }
         let evidence = evidence.map(|(digest, _)| digest);
         match self.write(state, &wanted, evidence.as_ref()) {
@@ -206,8 +214,49 @@ fn wanted(state: &RunState) -> Wanted {
             }
         }
     }
-    out.finished = ended == Some("succeeded") && all_done && !out.written.is_empty();
+    let demands = demands(state);
+    let met = demands.iter().all(|d| *d == Demand::Met);
+    out.finished = ended == Some("succeeded") && all_done && met && !out.written.is_empty();
+    if ended == Some("succeeded") && all_done && !met {
+        let open = state.plan.demands.iter().zip(&demands).filter(|(_, d)| **d != Demand::Met);
+        out.held.extend(open.map(|(d, _)| {
+            format!(
+                "the workplan is not called finished: {} is not met for `{}`. {}",
+                d.rule, d.because, d.message
+            )
+        }));
+    }
+    out.unfinished = ended.is_some() && demands.contains(&Demand::Broken);
     out
+}
+
+/// What a run says of a policy's demand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Demand {
+    /// Every proof passed, or was looked at and stands.
+    Met,
+    /// This run was not about it.
+    Open,
+    /// What it is about changed, or a proof did not pass: an earlier proof does not count any more.
+    Broken,
+}
+
+fn demands(state: &RunState) -> Vec<Demand> {
+    let rec = |id: &String| state.step(id).map(|ix| &state.steps[ix]);
+    let judge = |demand: &crate::plan::PlanDemand| {
+        let stands = |id: &String| {
+            rec(id).is_some_and(|r| r.state.is_done() || r.state == StepState::Skipped && r.so)
+        };
+        let failed = |id: &String| {
+            rec(id).is_some_and(|r| matches!(r.state, StepState::Failed | StepState::Unknown))
+        };
+        if !demand.proofs.is_empty() && demand.proofs.iter().all(stands) {
+            return Demand::Met;
+        }
+        let acted = rec(&demand.because).is_some_and(|r| r.attempts > 0 && r.state.is_done());
+        if acted || demand.proofs.iter().any(failed) { Demand::Broken } else { Demand::Open }
+    };
+    state.plan.demands.iter().map(judge).collect()
 }
 
 /// Everything as it was before the run.
@@ -294,6 +343,11 @@ fn edit(
     }
     if wanted.finished && document.status == Some(WorkplanStatus::Active) {
         edit.workplan_status = Some(NewValue::Set(WorkplanStatus::Finished));
+    }
+    let finished =
+        matches!(document.status, Some(WorkplanStatus::Finished | WorkplanStatus::Completed));
+    if wanted.unfinished && finished {
+        edit.workplan_status = Some(NewValue::Set(WorkplanStatus::Active));
     }
     if document.updated_written().is_some() {
         edit.updated = Some(NewValue::Set(today));
@@ -428,6 +482,7 @@ mod tests {
                 steps: vec![step],
                 brackets: Vec::new(),
                 preconditions: Vec::new(),
+                demands: Vec::new(),
             },
             owner: ProcessId::current().expect("this process"),
             version: "0".into(),

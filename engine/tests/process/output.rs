@@ -9,7 +9,9 @@ use std::sync::Arc;
 use libtest_mimic::Trial;
 use workplan_engine::process::{Exit, Redactor, Stdin};
 
-use crate::support::{engine, run, sh, trial};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{block_on, engine, identity, run, sh, supervisor, trial};
 
 const SECRET: &str = "correct-horse-battery-staple";
 
@@ -20,6 +22,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_capture_has_a_limit", a_capture_has_a_limit),
         trial("input_is_passed_and_need_not_be_read", input_is_passed_and_need_not_be_read),
         trial("a_full_disk_stops_the_log_only", a_full_disk_stops_the_log_only),
+        trial("a_log_keeps_what_another_child_said", a_log_keeps_what_another_child_said),
+        trial("bytes_go_from_child_to_child_and_to_us", from_child_to_child),
+        trial("a_pipe_closes_with_its_child", a_pipe_closes_with_its_child),
         trial("much_output_needs_little_memory", much_output_needs_little_memory),
     ]
 }
@@ -68,6 +73,66 @@ fn input_is_passed_and_need_not_be_read(folder: &Path) {
     assert_eq!(run(spec).unwrap().exit, Exit::Code(0));
     let finished = run(sh(folder, "wc -c")).unwrap();
     assert_eq!(finished.tail.join("").trim(), "0");
+}
+
+fn a_log_keeps_what_another_child_said(folder: &Path) {
+    run(sh(folder, "echo first")).unwrap();
+    run(sh(folder, "echo second")).unwrap();
+    assert_eq!(fs::read_to_string(folder.join("log")).unwrap(), "first\nsecond\n");
+}
+
+/// More than a capture takes, with every byte value, and nothing of it in log or tail.
+fn from_child_to_child(folder: &Path) {
+    let (from_first, first) = std::io::pipe().unwrap();
+    let (mut ours, second) = std::io::pipe().unwrap();
+    let mut from = sh(folder, "head -c 5000000 /dev/zero; echo end; echo said >&2");
+    from.stdout = Some(first.into());
+    let mut to = sh(folder, "tr '\\000' '\\377'; echo heard >&2");
+    to.identity = identity(folder, "second");
+    to.stdin = Stdin::From(from_first.into());
+    to.stdout = Some(second.into());
+    to.capture_stderr = Some(100);
+    let reading = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        ours.read_to_end(&mut bytes).unwrap();
+        bytes
+    });
+    block_on(async {
+        let supervisor = supervisor().await;
+        let never = CancellationToken::new();
+        let both =
+            tokio::join!(supervisor.run(from, never.clone()), supervisor.run(to, never.clone()));
+        let (from, to) = (both.0.unwrap(), both.1.unwrap());
+        assert_eq!(
+            (from.exit, from.tail, from.output_bytes),
+            (Exit::Code(0), vec!["said".into()], 5)
+        );
+        assert_eq!((to.exit, to.stderr), (Exit::Code(0), b"heard\n".to_vec()));
+        supervisor.shutdown().await.unwrap();
+    });
+    let bytes = reading.join().unwrap();
+    assert_eq!(bytes.len(), 5_000_004);
+    assert!(bytes[..5_000_000].iter().all(|byte| *byte == 0xff));
+    assert!(bytes.ends_with(b"end\n"));
+    let log = fs::read_to_string(folder.join("log")).unwrap();
+    assert!(log == "said\nheard\n" || log == "heard\nsaid\n", "{log}");
+}
+
+/// The reader's end comes whether the child could be started, failed or was killed.
+fn a_pipe_closes_with_its_child(folder: &Path) {
+    let mut missing = sh(folder, "");
+    missing.program = "no-such-program".into();
+    for mut spec in [missing, sh(folder, "printf ab; exit 3"), sh(folder, "printf ab; kill -9 $$")]
+    {
+        let (mut ours, theirs) = std::io::pipe().unwrap();
+        spec.stdout = Some(theirs.into());
+        let starts = spec.program.ends_with("sh");
+        let finished = run(spec);
+        let mut bytes = Vec::new();
+        ours.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes, if starts { b"ab".as_slice() } else { b"" });
+        assert_eq!(starts, finished.is_ok());
+    }
 }
 
 fn a_full_disk_stops_the_log_only(folder: &Path) {

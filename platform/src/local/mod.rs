@@ -1,1 +1,3 @@
 //! Releases as real servers on this machine.
+
+pub mod ingress;

@@ -114,6 +114,8 @@ fn of_json(value: &Value, ty: OutputType) -> Option<Value> {
         OutputType::String => value.is_string(),
         OutputType::Int => value.is_i64(),
         OutputType::Bool => value.is_boolean(),
+        OutputType::Number => value.is_number(),
+        OutputType::List => value.is_array(),
     };
     fits.then(|| value.clone())
 }
@@ -123,6 +125,8 @@ fn of_text(text: &str, ty: OutputType) -> Option<Value> {
         OutputType::String => Some(Value::from(text)),
         OutputType::Int => text.trim().parse::<i64>().ok().map(Value::from),
         OutputType::Bool => text.trim().parse::<bool>().ok().map(Value::from),
+        OutputType::Number => text.trim().parse::<f64>().ok().map(Value::from),
+        OutputType::List => serde_json::from_str(text).ok().filter(Value::is_array),
     }
 }
 
@@ -131,6 +135,8 @@ fn a_type(ty: OutputType) -> &'static str {
         OutputType::String => "text",
         OutputType::Int => "a whole number",
         OutputType::Bool => "`true` or `false`",
+        OutputType::Number => "a number",
+        OutputType::List => "a list",
     }
 }
 

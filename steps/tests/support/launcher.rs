@@ -4,14 +4,17 @@ use async_trait::async_trait;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Mutex;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
-use workplan_engine::kind::{CommandOutcome, CommandSpec, ErrorCause, Launcher, StepError};
+use workplan_engine::kind::{
+    ChildEnd, CommandOutcome, CommandSpec, ErrorCause, Launcher, StepError,
+};
 
 /// Starts children directly and ends their process group at the deadline or when cancelled.
 #[derive(Default)]
@@ -38,15 +41,20 @@ async fn all(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
     bytes
 }
 
+fn stdio(end: &ChildEnd) -> Stdio {
+    end.as_fd().try_clone_to_owned().unwrap().into()
+}
+
 #[async_trait]
 impl Launcher for Direct {
     async fn run(
         &self,
-        spec: CommandSpec,
+        mut spec: CommandSpec,
         _identity: &str,
         log: Option<PathBuf>,
         cancel: CancellationToken,
     ) -> Result<CommandOutcome, StepError> {
+        let ends = (spec.read_from.take(), spec.write_to.take());
         self.specs.lock().unwrap().push(spec.clone());
         let mut command = Command::new(&spec.argv[0]);
         command
@@ -56,13 +64,25 @@ impl Launcher for Direct {
             .envs(spec.secret_env.iter().map(|(name, value)| {
                 (name.clone(), String::from_utf8(value.reveal().to_vec()).unwrap())
             }))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdin(match (&ends.0, &spec.stdin) {
+                (Some(end), _) => stdio(end),
+                (None, Some(_)) => Stdio::piped(),
+                (None, None) => Stdio::null(),
+            })
+            .stdout(ends.1.as_ref().map_or_else(Stdio::piped, stdio))
             .stderr(Stdio::piped())
             .process_group(0);
-        let mut child = command
-            .spawn()
+        drop(ends);
+        let spawned = command.spawn();
+        // It has copies of the pipes' ends.
+        drop(command);
+        let mut child = spawned
             .map_err(|e| StepError::new(ErrorCause::NotStarted, format!("cannot start: {e}")))?;
+        if let (Some(mut pipe), Some(secret)) = (child.stdin.take(), &spec.stdin) {
+            let bytes = secret.reveal().to_vec();
+            // A child need not read its input.
+            tokio::spawn(async move { drop(pipe.write_all(&bytes).await) });
+        }
         let group = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
         let out = tokio::spawn(all(child.stdout.take()));
         let err = tokio::spawn(all(child.stderr.take()));

@@ -118,6 +118,7 @@ impl Binder<'_> {
             steps: built.steps,
             brackets,
             preconditions,
+            demands: Vec::new(),
         };
         Some(reorder(plan, &order))
     }

@@ -49,6 +49,8 @@ impl Binder<'_> {
                     OutputType::String => "text",
                     OutputType::Int => "a number",
                     OutputType::Bool => "a boolean",
+                    OutputType::Number => "a number",
+                    OutputType::List => "a list",
                 };
                 let message = format!(
                     "`{}` of `{}` is {is}, wanted is {}",

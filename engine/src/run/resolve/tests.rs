@@ -60,6 +60,7 @@ impl Case {
             steps: Vec::new(),
             brackets: Vec::new(),
             preconditions: Vec::new(),
+            demands: Vec::new(),
         };
         let mut this = Self {
             plan,

@@ -82,6 +82,7 @@ impl Build {
             steps: Vec::new(),
             brackets: Vec::new(),
             preconditions: Vec::new(),
+            demands: Vec::new(),
         };
         Self { plan, specs: Vec::new() }
     }
