@@ -10,5 +10,5 @@ use crate::http::HttpCheck;
 /// The catalogue: every kind that a plan may use.
 #[must_use]
 pub fn catalogue() -> Registry {
-    Registry::new().with(Command).with(FileContent).with(HttpCheck).with(Approve).with(Manual)
+    Registry::new().with(Command).with(FileContent).with(Approve).with(Manual).with(HttpCheck)
 }
