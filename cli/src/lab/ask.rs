@@ -102,7 +102,11 @@ fn lost() -> Failure {
 }
 
 /// A plan of one step of a kind, on the target of a file.
-fn bind(app: &App, target: &Path, kind: impl Kind + 'static) -> Result<(session::World, Loaded), Failure> {
+fn bind(
+    app: &App,
+    target: &Path,
+    kind: impl Kind + 'static,
+) -> Result<(session::World, Loaded), Failure> {
     let mut world = world::world(app);
     world.registry = Registry::new().with(kind);
     let folder = target.parent().unwrap_or(Path::new(".")).to_path_buf();

@@ -117,8 +117,10 @@ impl Folder {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Found::Nothing),
             Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => Err(self.no_lab()),
             Err(e) => Err(Failure::io("read", &self.root, &e)),
-            Ok(mut entries) if entries.next().is_none() => Ok(Found::Nothing),
-            Ok(_) => Err(self.no_lab()),
+            Ok(entries) => match entries.count() {
+                0 => Ok(Found::Nothing),
+                _ => Err(self.no_lab()),
+            },
         }
     }
 

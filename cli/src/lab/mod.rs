@@ -2,5 +2,8 @@
 
 mod ask;
 mod fill;
+mod folder;
+mod repos;
 mod seed;
 mod shape;
+mod tool;

@@ -57,9 +57,29 @@ impl std::fmt::Debug for Passwords {
 }
 
 const BIRDS: &[&str] = &[
-    "heron", "kestrel", "plover", "wren", "siskin", "dipper", "curlew", "avocet", "bittern",
-    "dunlin", "fulmar", "gannet", "hoopoe", "jackdaw", "linnet", "merlin", "nuthatch", "osprey",
-    "pipit", "redstart", "sanderling", "teal", "whimbrel",
+    "heron",
+    "kestrel",
+    "plover",
+    "wren",
+    "siskin",
+    "dipper",
+    "curlew",
+    "avocet",
+    "bittern",
+    "dunlin",
+    "fulmar",
+    "gannet",
+    "hoopoe",
+    "jackdaw",
+    "linnet",
+    "merlin",
+    "nuthatch",
+    "osprey",
+    "pipit",
+    "redstart",
+    "sanderling",
+    "teal",
+    "whimbrel",
 ];
 
 impl Shape {
@@ -67,8 +87,11 @@ impl Shape {
     pub(crate) fn new(seed: u64, size: u32) -> Self {
         let mut names = Draw::new(seed, "names");
         let bird = names.word(BIRDS);
-        let title: String =
-            bird.chars().enumerate().map(|(n, c)| if n == 0 { c.to_ascii_uppercase() } else { c }).collect();
+        let title: String = bird
+            .chars()
+            .enumerate()
+            .map(|(n, c)| if n == 0 { c.to_ascii_uppercase() } else { c })
+            .collect();
         // Names that need quotes in SQL are as legal as those that do not.
         let (database, role) = match names.below(3) {
             0 => (format!("gitea_{bird}"), format!("{bird}_app")),
@@ -157,7 +180,8 @@ mod tests {
     #[test]
     fn seeds_differ_in_names_and_ports() {
         let labs: Vec<Shape> = (0..60).map(|seed| Shape::new(seed, 1)).collect();
-        let different = |of: &dyn Fn(&Shape) -> String| labs.iter().map(of).collect::<BTreeSet<_>>().len();
+        let different =
+            |of: &dyn Fn(&Shape) -> String| labs.iter().map(of).collect::<BTreeSet<_>>().len();
         assert!(different(&|l| l.database.clone()) > 20);
         assert!(different(&|l| l.port_blocks().next().unwrap_or_default().to_string()) > 20);
         assert_eq!(different(&|l| l.passwords.superuser.clone()), 60);

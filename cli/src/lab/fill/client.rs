@@ -123,7 +123,12 @@ impl Gitea {
     }
 
     /// Calls the API as the administrator.
-    pub(super) async fn call(&self, method: Method, path: &str, json: Value) -> Result<Value, Failure> {
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        json: Value,
+    ) -> Result<Value, Failure> {
         self.call_as(None, method, path, json).await
     }
 
@@ -142,7 +147,12 @@ impl Gitea {
     }
 
     /// Uploads a file as a form would.
-    pub(super) async fn upload(&self, path: &str, name: &str, content: &[u8]) -> Result<Value, Failure> {
+    pub(super) async fn upload(
+        &self,
+        path: &str,
+        name: &str,
+        content: &[u8],
+    ) -> Result<Value, Failure> {
         // The content is ours; it does not hold the mark.
         let mark = "workplan-lab-upload-7f3a9c";
         let mut body = format!(

@@ -38,9 +38,16 @@ impl Writer {
         self.out.push(b'\n');
     }
 
-    fn commit(&mut self, branch: &str, parent: usize, message: &str, files: &[(&str, &str, Vec<u8>)]) -> usize {
+    fn commit(
+        &mut self,
+        branch: &str,
+        parent: usize,
+        message: &str,
+        files: &[(&str, &str, Vec<u8>)],
+    ) -> usize {
         self.mark += 1;
-        let who = self.authors.get(self.mark % self.authors.len().max(1)).cloned().unwrap_or_default();
+        let who =
+            self.authors.get(self.mark % self.authors.len().max(1)).cloned().unwrap_or_default();
         let when = BEGIN + 3_600 * self.mark as u64;
         self.line(&format!("commit refs/heads/{branch}"));
         self.line(&format!("mark :{}", self.mark));
@@ -59,7 +66,12 @@ impl Writer {
 }
 
 /// The history of a repository. `pointer` is the text that stands for a large file.
-pub(super) fn history(name: &str, authors: &[String], draw: &mut Draw, pointer: Option<&str>) -> History {
+pub(super) fn history(
+    name: &str,
+    authors: &[String],
+    draw: &mut Draw,
+    pointer: Option<&str>,
+) -> History {
     let mut writer = Writer { out: Vec::new(), mark: 0, authors: authors.to_vec() };
     let readme = format!("# {name}\n\n{}", content::text(draw, 3));
     let mut files = vec![
@@ -68,7 +80,11 @@ pub(super) fn history(name: &str, authors: &[String], draw: &mut Draw, pointer: 
         ("120000", "latest", b"README.md".to_vec()),
     ];
     if let Some(pointer) = pointer {
-        files.push(("100644", ".gitattributes", b"*.big filter=lfs diff=lfs merge=lfs -text\n".to_vec()));
+        files.push((
+            "100644",
+            ".gitattributes",
+            b"*.big filter=lfs diff=lfs merge=lfs -text\n".to_vec(),
+        ));
         files.push(("100644", "assets/model.big", pointer.as_bytes().to_vec()));
     }
     let mut tip = writer.commit("main", 0, &format!("Begin {name}\n"), &files);

@@ -39,8 +39,16 @@ pub(super) async fn upload(
     let answer = accepted(&Method::POST, &batch, status, &bytes)?;
     let upload = &answer["objects"][0]["actions"]["upload"];
     let (Some(href), header) = (upload["href"].as_str(), &upload["header"]) else {
-        return Err(Failure::new(exit::FAILED, format!("Gitea takes no large file for {full_name}")));
+        return Err(Failure::new(
+            exit::FAILED,
+            format!("Gitea takes no large file for {full_name}"),
+        ));
     };
+    // Gitea names itself as users reach it, which may not be how we do.
+    let href = reqwest::Url::parse(href).map_err(|e| {
+        Failure::new(exit::FAILED, format!("Gitea gave no address to upload to: {e}"))
+    })?;
+    let href = href.path();
     let login = header["Authorization"].as_str().unwrap_or(login);
     let body = Body::Bytes(content.to_vec(), "application/octet-stream".to_owned());
     let (status, bytes) = gitea.send(Method::PUT, href, body, Some(login), None).await?;

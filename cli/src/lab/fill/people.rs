@@ -80,9 +80,7 @@ async fn organisation(gitea: &Gitea, shape: &Shape, users: &[String]) -> Result<
             "redirect_uris": ["http://127.0.0.1/callback"],
             "confidential_client": true,
         });
-        gitea
-            .call_as(Some(user), Method::POST, "/user/applications/oauth2", application)
-            .await?;
+        gitea.call_as(Some(user), Method::POST, "/user/applications/oauth2", application).await?;
     }
     Ok(())
 }

@@ -98,8 +98,7 @@ async fn around(gitea: &Gitea, repo: &mut Repository<'_>, login: &str) -> Result
     let key = content::ssh_key(&mut repo.draw, "deploy");
     let key = json!({"title": "deploy", "key": key, "read_only": true});
     gitea.call(Method::POST, &format!("{base}/keys"), key).await?;
-    let rule =
-        json!({"rule_name": "release/*", "enable_push": true, "required_approvals": 1});
+    let rule = json!({"rule_name": "release/*", "enable_push": true, "required_approvals": 1});
     gitea.call(Method::POST, &format!("{base}/branch_protections"), rule).await?;
     let page = {
         use base64::Engine as _;
@@ -115,7 +114,11 @@ async fn around(gitea: &Gitea, repo: &mut Repository<'_>, login: &str) -> Result
 }
 
 /// Releases with an asset, and a webhook that hears of the last one: to a port where nobody is.
-async fn releases(gitea: &Gitea, repo: &mut Repository<'_>, tags: &[String]) -> Result<(), Failure> {
+async fn releases(
+    gitea: &Gitea,
+    repo: &mut Repository<'_>,
+    tags: &[String],
+) -> Result<(), Failure> {
     let base = repo.path();
     for (n, tag) in tags.iter().enumerate() {
         if n + 1 == tags.len() {

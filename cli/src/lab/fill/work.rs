@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::client::{Gitea, Site, accepted, Body};
+use super::client::{Body, Gitea, Site, accepted};
 use super::{people, repository};
 use crate::exit;
 use crate::failure::Failure;
@@ -55,7 +55,8 @@ pub(crate) async fn fill(
         while under_way.len() < AT_A_TIME
             && let Some((owner, name)) = waiting.next()
         {
-            let (gitea, shape, token) = (Arc::clone(&gitea), Arc::clone(&shape_of_all), token.clone());
+            let (gitea, shape, token) =
+                (Arc::clone(&gitea), Arc::clone(&shape_of_all), token.clone());
             under_way.spawn(async move {
                 repository::repository(&gitea, &shape, &owner, &name, &token).await
             });
@@ -71,8 +72,7 @@ pub(crate) async fn fill(
         told(done, all.len());
     }
     let mine = format!("{tokens}/{TOKEN}");
-    let (status, bytes) =
-        by_password.send(Method::DELETE, &mine, Body::None, None, None).await?;
+    let (status, bytes) = by_password.send(Method::DELETE, &mine, Body::None, None, None).await?;
     accepted(&Method::DELETE, &mine, status, &bytes).map(|_: Value| ())?;
     Ok(Filled {
         users: shape.users().len(),
