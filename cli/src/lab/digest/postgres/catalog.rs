@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tokio_postgres::Client;
+use workplan_platform::sql::Reader;
 
-use crate::lab::digest::Wrong;
+use crate::failure::Failure;
+use crate::lab::digest::no;
 
 /// What a database is made of.
 pub(super) const OF_A_DATABASE: &str = include_str!("catalog.sql");
@@ -13,10 +14,10 @@ pub(super) const OF_A_DATABASE: &str = include_str!("catalog.sql");
 pub(super) const OF_A_SERVER: &str = include_str!("cluster.sql");
 
 /// Asks all queries of a text.
-pub(super) async fn lines(client: &Client, text: &str) -> Result<BTreeMap<String, Value>, Wrong> {
+pub(super) async fn lines(reader: &Reader, text: &str) -> Result<BTreeMap<String, Value>, Failure> {
     let mut out = BTreeMap::new();
     for (name, query) in sections(text) {
-        let rows = client.query(query, &[]).await.map_err(|e| Wrong::sql(&e))?;
+        let rows = reader.rows(query, &[]).await.map_err(no)?;
         let mut lines: Vec<String> = rows
             .iter()
             .map(|row| without_marks(row.get::<_, Option<&str>>(0).unwrap_or_default()))
@@ -48,6 +49,14 @@ pub(super) fn without_marks(line: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// A database's name without the run that it is the copy of: `NAME__wp_<run>`.
+pub(super) fn without_run(name: &str) -> String {
+    match name.split_once("__wp_") {
+        Some((front, _)) => format!("{front}__wp_…"),
+        None => name.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! A whole server.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
-use tokio_postgres::Client;
+use workplan_platform::sql::Reader;
+use workplan_platform::{Server, View};
 
 use super::{catalog, rows, scram};
-use crate::lab::digest::{Secrets, Wrong};
+use crate::failure::Failure;
+use crate::lab::digest::{Secrets, no};
 
 /// Settings that all is read with: what a value looks like must not depend on a server's own.
 const PINNED: &str = "set session characteristics as transaction isolation level repeatable read, read only;
@@ -12,34 +16,33 @@ const PINNED: &str = "set session characteristics as transaction isolation level
     set timezone = 'UTC'; set bytea_output = 'hex'; set search_path = ''; set lock_timeout = '30s';
     set statement_timeout = '300s'";
 
-/// How a database of the server is reached.
-#[async_trait::async_trait]
-pub(super) trait Connect: Sync {
-    /// A session that cannot write, for as long as the value lives.
-    async fn connect(&self, database: &str) -> Result<Box<dyn Session>, Wrong>;
-}
+/// How long one statement may take: a digest of a large table.
+const STATEMENT: Duration = Duration::from_secs(300);
 
-/// A session.
-pub(super) trait Session: Send + Sync {
-    /// Its client.
-    fn client(&self) -> &Client;
+/// A server that was found, and the way to it.
+pub(super) struct Way<'w> {
+    /// What knows the way.
+    pub(super) view: &'w dyn View,
+    /// The server; its superuser.
+    pub(super) server: &'w Server,
+    /// Who asks.
+    pub(super) identity: &'w str,
 }
 
 /// What a server holds.
-pub(super) async fn server(way: &dyn Connect, secrets: &Secrets) -> Result<Value, Wrong> {
-    let session = begin(way, "postgres").await?;
-    let client = session.client();
+pub(super) async fn server(way: &Way<'_>, secrets: &Secrets) -> Result<Value, Failure> {
+    let reader = &begin(way, "postgres").await?;
     let mut shared: Map<String, Value> =
-        catalog::lines(client, catalog::OF_A_SERVER).await?.into_iter().collect();
-    shared.insert("roles".to_owned(), roles(client, secrets).await?);
-    let names = client
-        .query(
+        catalog::lines(reader, catalog::OF_A_SERVER).await?.into_iter().collect();
+    shared.insert("roles".to_owned(), roles(reader, secrets).await?);
+    let names = reader
+        .rows(
             "select datname::text, shobj_description(oid, 'pg_database'), datallowconn
              from pg_database where datname <> 'template0'",
             &[],
         )
         .await
-        .map_err(|e| Wrong::sql(&e))?;
+        .map_err(no)?;
     let mut databases = Map::new();
     for row in names {
         let (name, open): (String, bool) = (row.get(0), row.get(2));
@@ -51,28 +54,28 @@ pub(super) async fn server(way: &dyn Connect, secrets: &Secrets) -> Result<Value
     Ok(json!({"shared": shared, "databases": databases}))
 }
 
-async fn begin(way: &dyn Connect, database: &str) -> Result<Box<dyn Session>, Wrong> {
-    let session = way.connect(database).await?;
-    session.client().batch_execute(PINNED).await.map_err(|e| Wrong::sql(&e))?;
-    session.client().batch_execute("begin").await.map_err(|e| Wrong::sql(&e))?;
-    Ok(session)
+async fn begin(way: &Way<'_>, database: &str) -> Result<Reader, Failure> {
+    let login = way.server.login(database, way.identity);
+    let reader = Reader::connect(way.view, &login, STATEMENT).await.map_err(no)?;
+    reader.set(PINNED).await.map_err(no)?;
+    reader.set("begin").await.map_err(no)?;
+    Ok(reader)
 }
 
-async fn database(way: &dyn Connect, name: &str) -> Result<Map<String, Value>, Wrong> {
-    let session = begin(way, name).await?;
-    let client = session.client();
-    let definitions = catalog::lines(client, catalog::OF_A_DATABASE).await?;
+async fn database(way: &Way<'_>, name: &str) -> Result<Map<String, Value>, Failure> {
+    let reader = &begin(way, name).await?;
+    let definitions = catalog::lines(reader, catalog::OF_A_DATABASE).await?;
     Ok(Map::from_iter([
         ("definitions".to_owned(), json!(definitions)),
-        ("tables".to_owned(), json!(rows::tables(client).await?)),
-        ("sequences".to_owned(), json!(rows::sequences(client).await?)),
+        ("tables".to_owned(), json!(rows::tables(reader).await?)),
+        ("sequences".to_owned(), json!(rows::sequences(reader).await?)),
     ]))
 }
 
 /// Roles with their attributes, and which of the known passwords each has.
-async fn roles(client: &Client, secrets: &Secrets) -> Result<Value, Wrong> {
-    let found = client
-        .query(
+async fn roles(reader: &Reader, secrets: &Secrets) -> Result<Value, Failure> {
+    let found = reader
+        .rows(
             "select rolname::text, rolpassword,
                 format('super %s inherit %s createrole %s createdb %s login %s replication %s bypassrls %s limit %s until %s',
                     rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication,
@@ -82,7 +85,7 @@ async fn roles(client: &Client, secrets: &Secrets) -> Result<Value, Wrong> {
             &[],
         )
         .await
-        .map_err(|e| Wrong::sql(&e))?;
+        .map_err(no)?;
     let mut out = Map::new();
     for row in found {
         let verifier: Option<String> = row.get(1);

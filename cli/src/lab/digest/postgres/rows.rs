@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tokio_postgres::Client;
+use workplan_platform::sql::{Reader, Row};
 
-use crate::lab::digest::Wrong;
+use crate::exit;
+use crate::failure::Failure;
+use crate::lab::digest::no;
 
 /// Tables of Gitea in which a check of it writes, and takes its rows away again. How often a check
 /// was made shows in their sequences and must not show here; that a sequence is not behind its
@@ -17,10 +19,10 @@ const CHECKED: &[&str] =
 const LOGINS: &[&str] = &["last_login_unix", "updated_unix"];
 
 /// Rows of each table, by their number and a digest that knows no order.
-pub(super) async fn tables(client: &Client) -> Result<BTreeMap<String, Value>, Wrong> {
+pub(super) async fn tables(reader: &Reader) -> Result<BTreeMap<String, Value>, Failure> {
     // repmgr's own tables move by themselves.
-    let found = client
-        .query(
+    let found = reader
+        .rows(
             "select c.oid::regclass::text, n.nspname = 'repmgr',
                 array_agg(a.attname::text order by a.attnum) filter (where a.attname is not null),
                 n.nspname = 'public' and c.relname = 'user'
@@ -32,7 +34,7 @@ pub(super) async fn tables(client: &Client) -> Result<BTreeMap<String, Value>, W
             &[],
         )
         .await
-        .map_err(|e| Wrong::sql(&e))?;
+        .map_err(no)?;
     let mut out = BTreeMap::new();
     for row in found {
         let (table, own): (String, bool) = (row.get(0), row.get(1));
@@ -41,7 +43,7 @@ pub(super) async fn tables(client: &Client) -> Result<BTreeMap<String, Value>, W
             continue;
         }
         let query = digest_query(&table, &columns, row.get(3));
-        let counted = client.query_one(&query, &[]).await.map_err(|e| Wrong::sql(&e))?;
+        let counted = one(reader, &query).await?;
         let digest: String = counted.get(1);
         out.insert(table, json!({"rows": counted.get::<_, i64>(0), "digest": digest}));
     }
@@ -71,9 +73,9 @@ fn digest_query(table: &str, columns: &[String], of_users: bool) -> String {
 }
 
 /// Where each sequence stands.
-pub(super) async fn sequences(client: &Client) -> Result<BTreeMap<String, Value>, Wrong> {
-    let found = client
-        .query(
+pub(super) async fn sequences(reader: &Reader) -> Result<BTreeMap<String, Value>, Failure> {
+    let found = reader
+        .rows(
             "select s.seqrelid::regclass::text, pg_sequence_last_value(s.seqrelid),
                 d.refobjid::regclass::text, a.attname::text, t.relname::text
              from pg_sequence s
@@ -85,7 +87,7 @@ pub(super) async fn sequences(client: &Client) -> Result<BTreeMap<String, Value>
             &[],
         )
         .await
-        .map_err(|e| Wrong::sql(&e))?;
+        .map_err(no)?;
     let mut out = BTreeMap::new();
     for row in found {
         let (sequence, last): (String, Option<i64>) = (row.get(0), row.get(1));
@@ -98,7 +100,7 @@ pub(super) async fn sequences(client: &Client) -> Result<BTreeMap<String, Value>
                     "select max(\"{}\")::bigint from only {owner}",
                     column.replace('"', "\"\"")
                 );
-                let most = client.query_one(&query, &[]).await.map_err(|e| Wrong::sql(&e))?;
+                let most = one(reader, &query).await?;
                 let most: Option<i64> = most.get(0);
                 json!(if last >= most { "not behind its column" } else { "behind its column" })
             }
@@ -107,4 +109,10 @@ pub(super) async fn sequences(client: &Client) -> Result<BTreeMap<String, Value>
         out.insert(sequence, stands);
     }
     Ok(out)
+}
+
+/// The one row of a query that gives one.
+async fn one(reader: &Reader, query: &str) -> Result<Row, Failure> {
+    let mut rows = reader.rows(query, &[]).await.map_err(no)?;
+    rows.pop().ok_or_else(|| Failure::new(exit::INTERNAL, format!("no row from `{query}`")))
 }
