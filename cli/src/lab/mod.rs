@@ -1,6 +1,7 @@
 //! The lab: a proving ground in one folder.
 
 mod ask;
+mod digest;
 mod fill;
 mod folder;
 mod repos;

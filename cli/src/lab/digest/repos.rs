@@ -47,7 +47,8 @@ pub(super) async fn repo(look: &Look, folder: &Path, secrets: &Secrets) -> Resul
             }
         };
         // What a run writes back differs in nothing but what does not count: then it does not.
-        let unchanged = how.trim() == "M" && tree.get(&path).is_some_and(|t| t["content"] == content["content"]);
+        let unchanged = how.trim() == "M"
+            && tree.get(&path).is_some_and(|t| t["content"] == content["content"]);
         if !unchanged {
             differs.insert(path, json!({"status": how, "file": content}));
         }
@@ -221,9 +222,12 @@ mod tests {
                    age1x\n          enc: |\n            -----BEGIN AGE ENCRYPTED FILE-----\n            \
                    AAAA\n            -----END AGE ENCRYPTED FILE-----\n    lastmodified: \"1\"\n    mac: \
                    ENC[AES256_GCM,data:3]\n";
-        let other = one.replace("data:1", "data:2").replace("AAAA", "BBBB").replace("\"1\"", "\"2\"");
+        let other =
+            one.replace("data:1", "data:2").replace("AAAA", "BBBB").replace("\"1\"", "\"2\"");
         assert_eq!(without_ciphertext(one), without_ciphertext(&other));
-        for changed in [one.replace("why", "who"), one.replace("age1x", "age1y"), one.replace("a:", "b:")] {
+        for changed in
+            [one.replace("why", "who"), one.replace("age1x", "age1y"), one.replace("a:", "b:")]
+        {
             assert_ne!(without_ciphertext(one), without_ciphertext(&changed));
         }
     }

@@ -11,7 +11,8 @@ use crate::failure::Failure;
 use crate::lab::digest::{Secrets, no};
 
 /// Settings that all is read with: what a value looks like must not depend on a server's own.
-const PINNED: &str = "set session characteristics as transaction isolation level repeatable read, read only;
+const PINNED: &str =
+    "set session characteristics as transaction isolation level repeatable read, read only;
     set extra_float_digits = 1; set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres';
     set timezone = 'UTC'; set bytea_output = 'hex'; set search_path = ''; set lock_timeout = '30s';
     set statement_timeout = '300s'";

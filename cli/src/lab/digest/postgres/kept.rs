@@ -99,13 +99,15 @@ impl Copy {
             let what = format!("the kept data in `{}` is somebody else's", data.display());
             return Err(Failure::new(exit::FAILED, what));
         }
-        let major = std::fs::read_to_string(data.join("PG_VERSION")).map_err(|e| fail("read", &e))?;
+        let major =
+            std::fs::read_to_string(data.join("PG_VERSION")).map_err(|e| fail("read", &e))?;
         let folder = tempfile::Builder::new()
             .prefix("workplan-lab.")
             .permissions(std::fs::Permissions::from_mode(0o700))
             .tempdir()
             .map_err(|e| fail("copy", &e))?;
-        let mut copy = CommandSpec::new(["cp", "--archive", "--reflink=auto", "--"], Path::new("/"), START);
+        let mut copy =
+            CommandSpec::new(["cp", "--archive", "--reflink=auto", "--"], Path::new("/"), START);
         copy.argv.extend([data.into(), folder.path().join("data").into()]);
         let outcome = look.check(copy).await.map_err(no)?;
         if outcome.code != Some(0) {
@@ -128,7 +130,8 @@ impl Copy {
         std::fs::write(&hba, "local all all trust\n").map_err(|e| fail("copy", &e))?;
         if let Some((uid, gid)) = owner {
             for path in [folder.path(), &hba] {
-                std::os::unix::fs::chown(path, Some(uid), Some(gid)).map_err(|e| fail("copy", &e))?;
+                std::os::unix::fs::chown(path, Some(uid), Some(gid))
+                    .map_err(|e| fail("copy", &e))?;
             }
         }
         let program = PathBuf::from(format!("/usr/lib/postgresql/{}/bin/postgres", major.trim()));
