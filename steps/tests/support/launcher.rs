@@ -15,6 +15,9 @@ use std::os::unix::process::ExitStatusExt;
 use workplan_engine::kind::{
     ChildEnd, CommandOutcome, CommandSpec, ErrorCause, Launcher, StepError,
 };
+use workplan_engine::process::{Account, ServiceEntry, ServiceSpec, ServiceStarter};
+
+use super::stub;
 
 /// Starts children directly and ends their process group at the deadline or when cancelled.
 #[derive(Default)]
@@ -47,12 +50,11 @@ fn stdio(end: &ChildEnd) -> Stdio {
     end.as_fd().try_clone_to_owned().unwrap().into()
 }
 
-#[async_trait]
-impl Launcher for Direct {
-    async fn run(
+impl Direct {
+    async fn start(
         &self,
+        account: Option<Account>,
         mut spec: CommandSpec,
-        _identity: &str,
         log: Option<PathBuf>,
         cancel: CancellationToken,
     ) -> Result<CommandOutcome, StepError> {
@@ -66,6 +68,12 @@ impl Launcher for Direct {
         let ends = (spec.read_from.take(), spec.write_to.take());
         self.specs.lock().unwrap().push(spec.clone());
         let mut command = Command::new(&spec.argv[0]);
+        if let Some(account) = account {
+            command.env_clear();
+            if account != Account::current() {
+                command.gid(account.gid).uid(account.uid);
+            }
+        }
         command
             .args(&spec.argv[1..])
             .current_dir(&spec.cwd)
@@ -127,5 +135,38 @@ impl Launcher for Direct {
             log,
             notes: Vec::new(),
         })
+    }
+}
+
+#[async_trait]
+impl Launcher for Direct {
+    async fn run(
+        &self,
+        spec: CommandSpec,
+        _identity: &str,
+        log: Option<PathBuf>,
+        cancel: CancellationToken,
+    ) -> Result<CommandOutcome, StepError> {
+        self.start(None, spec, log, cancel).await
+    }
+
+    async fn run_as(
+        &self,
+        account: Account,
+        spec: CommandSpec,
+        _identity: &str,
+        log: Option<PathBuf>,
+        cancel: CancellationToken,
+    ) -> Result<CommandOutcome, StepError> {
+        self.start(Some(account), spec, log, cancel).await
+    }
+
+    async fn serve(&self, spec: ServiceSpec) -> Result<ServiceEntry, StepError> {
+        let starter = ServiceStarter {
+            program: std::env::current_exe().unwrap(),
+            args: stub::args(),
+            env: vec![(stub::VARIABLE.into(), "1".into())],
+        };
+        starter.start(spec).await.map_err(|e| StepError::failed(e.to_string()))
     }
 }

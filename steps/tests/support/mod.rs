@@ -4,6 +4,7 @@ mod git;
 mod launcher;
 mod postgres;
 mod server;
+mod stub;
 mod tls;
 
 pub(crate) use git::GitRepo;

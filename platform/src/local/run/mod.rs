@@ -1,0 +1,11 @@
+//! Running pods: starting them, asking them, ending them.
+
+mod act;
+mod probe;
+pub(crate) mod reconcile;
+mod start;
+mod status;
+
+pub(crate) use act::Act;
+pub(crate) use probe::ask_within;
+pub(crate) use status::{PodStatus, status};
