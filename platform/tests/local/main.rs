@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod rest;
 mod support;
 mod valkey;
 
@@ -22,7 +23,7 @@ fn main() {
             std::process::exit(workplan_engine::process::supervise(socket, None));
         }
         _ => {
-            let trials = valkey::trials();
+            let trials = rest::trials().into_iter().chain(valkey::trials()).collect();
             libtest_mimic::run(&Arguments::from_args(), trials).exit();
         }
     }
