@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::args::LabDir;
 use crate::exit;
 use crate::failure::Failure;
 
@@ -84,6 +85,19 @@ impl Folder {
         let root = std::path::absolute(path).map_err(|e| Failure::io("find", path, &e))?;
         // Where it is there, its real name: the target's identity depends on it.
         Ok(Self { root: root.canonicalize().unwrap_or(root) })
+    }
+
+    /// The folder that is meant: the one that is named, else the lab around the current folder, else
+    /// `lab` in it.
+    pub(crate) fn find(named: &LabDir) -> Result<Self, Failure> {
+        if let Some(dir) = &named.dir {
+            return Self::new(dir);
+        }
+        let here = std::path::absolute(".").map_err(|e| Failure::io("find", Path::new("."), &e))?;
+        match here.ancestors().find(|folder| folder.join(MARK).is_file()) {
+            Some(around) => Self::new(around),
+            None => Self::new(Path::new("lab")),
+        }
     }
 
     /// What is there.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -13,17 +14,23 @@ pub(crate) struct Document {
 }
 
 /// The document as it is printed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct DigestDocument<'d> {
+    /// `workplan/lab-digest/v1`.
     schema: &'static str,
+    /// Over all parts.
     digest: String,
+    /// Sorted by name.
     parts: Vec<Part<'d>>,
 }
 
-#[derive(Debug, Serialize)]
+/// A part of what is digested.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Part<'d> {
+    /// What it is about.
     name: &'d str,
     digest: String,
+    /// All of it; secrets as keyed digests.
     content: &'d Value,
 }
 

@@ -30,7 +30,7 @@ mod repos;
 mod shared;
 mod volume;
 
-pub(crate) use document::Document;
+pub(crate) use document::DigestDocument;
 pub(crate) use gather::Gather;
 
 use shared::{Secrets, no};

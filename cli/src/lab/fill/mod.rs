@@ -15,4 +15,4 @@ mod repository;
 mod work;
 
 pub(crate) use client::Site;
-pub(crate) use work::{Filled, fill};
+pub(crate) use work::fill;

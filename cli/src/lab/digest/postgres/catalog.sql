@@ -1,8 +1,10 @@
 -- One query a section, each giving lines of text; sorted by whoever reads them. A name in brackets
--- begins a section. `search_path` is empty, so every name is qualified.
+-- begins a section. `search_path` is empty, so every name is qualified. No grants at all and the
+-- default ones written out are the same.
 
 -- [schemas]
-select format('%I owner %I acl %s', nspname, nspowner::regrole::text, nspacl)
+select format('%I owner %I acl %s', nspname, nspowner::regrole::text,
+    (select array_agg(g order by g::text) from unnest(coalesce(nspacl, acldefault('n', nspowner))) g))
 from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'
 
 -- [extensions]
@@ -11,7 +13,8 @@ from pg_extension
 
 -- [relations]
 select format('%s %s owner %s persistence %s acl %s options %s rls %s/%s replica %s populated %s tablespace %s am %s',
-    c.relkind, c.oid::regclass, c.relowner::regrole, c.relpersistence, c.relacl, c.reloptions,
+    c.relkind, c.oid::regclass, c.relowner::regrole, c.relpersistence,
+    (select array_agg(g order by g::text) from unnest(coalesce(c.relacl, acldefault(case c.relkind when 'S' then 's'::"char" else 'r' end, c.relowner))) g), c.reloptions,
     c.relrowsecurity, c.relforcerowsecurity, c.relreplident, c.relispopulated,
     (select spcname from pg_tablespace s where s.oid = c.reltablespace),
     (select amname from pg_am a where a.oid = c.relam))
@@ -60,14 +63,16 @@ from pg_rewrite r join pg_class c on c.oid = r.ev_class join pg_namespace n on n
 where rulename <> '_RETURN' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
 
 -- [functions]
-select format('%s owner %s acl %s %s', p.oid::regprocedure, proowner::regrole, proacl,
+select format('%s owner %s acl %s %s', p.oid::regprocedure, proowner::regrole,
+    (select array_agg(g order by g::text) from unnest(coalesce(proacl, acldefault('f', proowner))) g),
     case when prokind in ('f', 'p', 'w') then pg_get_functiondef(p.oid) end)
 from pg_proc p join pg_namespace n on n.oid = p.pronamespace
 where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
 
 -- [types]
 select format('%s %s owner %s acl %s labels %s base %s not null %s default %s', t.oid::regtype, t.typtype,
-    t.typowner::regrole, t.typacl,
+    t.typowner::regrole,
+    (select array_agg(g order by g::text) from unnest(coalesce(t.typacl, acldefault('T', t.typowner))) g),
     (select array_agg(e.enumlabel order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid),
     nullif(t.typbasetype, 0)::regtype, t.typnotnull, t.typdefault)
 from pg_type t join pg_namespace n on n.oid = t.typnamespace
@@ -105,7 +110,7 @@ from (
     union all select 'pg_event_trigger'::regclass, oid from pg_event_trigger
     union all select 'pg_publication'::regclass, oid from pg_publication
     union all select 'pg_foreign_server'::regclass, oid from pg_foreign_server
-) as some(classid, objid)
+) as listed(classid, objid)
 
 -- [comments]
 select format('%s %s', pg_identify_object(classoid, objoid, objsubid), description)
@@ -115,7 +120,8 @@ from pg_description where objoid >= 16384
 select format('%s %s %s', pg_identify_object(classoid, objoid, objsubid), provider, label) from pg_seclabel
 
 -- [large objects]
-select format('%s owner %s acl %s pages %s', m.oid, m.lomowner::regrole, m.lomacl,
+select format('%s owner %s acl %s pages %s', m.oid, m.lomowner::regrole,
+    (select array_agg(g order by g::text) from unnest(coalesce(m.lomacl, acldefault('L', m.lomowner))) g),
     (select md5(string_agg(format('%s:%s', pageno, md5(data)), ',' order by pageno)) from pg_largeobject l
      where l.loid = m.oid))
 from pg_largeobject_metadata m

@@ -7,6 +7,8 @@ mod kept;
 mod live;
 mod rows;
 mod scram;
+#[cfg(test)]
+mod tests;
 
 pub(super) use kept::kept;
 pub(super) use live::live;
