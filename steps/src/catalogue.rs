@@ -18,6 +18,8 @@ pub fn catalogue() -> Registry {
         .with(HttpCheck)
         .with(Approve)
         .with(Manual)
+        .with(postgres::Compare)
+        .with(postgres::Database)
         .with(postgres::Role)
         .with(FileEdit)
         .with(MakeTarget)

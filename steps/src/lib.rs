@@ -12,5 +12,6 @@ pub mod http;
 pub mod postgres;
 mod proof;
 pub mod smoke;
+pub mod values;
 
 pub use catalogue::catalogue;
