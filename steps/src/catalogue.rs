@@ -8,6 +8,7 @@ use crate::gate::{Approve, Manual};
 use crate::git::GitMove;
 use crate::http::HttpCheck;
 use crate::postgres;
+use crate::values::ValuesSet;
 
 /// The catalogue: every kind that a plan may use.
 #[must_use]
@@ -22,4 +23,5 @@ pub fn catalogue() -> Registry {
         .with(FileEdit)
         .with(MakeTarget)
         .with(GitMove)
+        .with(ValuesSet)
 }

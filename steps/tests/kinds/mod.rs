@@ -9,3 +9,4 @@ mod gate;
 mod http;
 mod moves;
 mod postgres;
+mod values;
