@@ -9,19 +9,23 @@ use crate::git::GitMove;
 use crate::http::HttpCheck;
 use crate::postgres;
 use crate::values::ValuesSet;
+use crate::release::ReleaseDeploy;
 
 /// The catalogue: every kind that a plan may use.
 #[must_use]
 pub fn catalogue() -> Registry {
     Registry::new()
+        .with(Approve)
         .with(Command)
         .with(FileContent)
-        .with(HttpCheck)
-        .with(Approve)
-        .with(Manual)
-        .with(postgres::Role)
         .with(FileEdit)
-        .with(MakeTarget)
         .with(GitMove)
         .with(ValuesSet)
+        .with(HttpCheck)
+        .with(MakeTarget)
+        .with(Manual)
+        .with(ReleaseDeploy)
+        .with(postgres::Compare)
+        .with(postgres::Database)
+        .with(postgres::Role)
 }

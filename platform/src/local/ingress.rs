@@ -24,11 +24,15 @@ use hyper::server::conn::http1 as server;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
+use nix::sys::signal::Signal;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use workplan_engine::process::THIS_PROGRAM;
+
+use super::pod::{Container, PodPort, Probe, Stop};
 
 /// What it is called as a service.
 pub(super) const NAME: &str = "ingress";
@@ -145,6 +149,24 @@ pub async fn serve(
         return Ok(());
     }
     Err(IngressError::Cut { left: inside.iter().map(JoinSet::len).sum(), after: drain })
+}
+
+/// It as a server of a pod.
+pub(super) fn container(routes: &[Route], ports: Vec<PodPort>, probe: Probe) -> Container {
+    let mut args = vec![NAME.to_owned()];
+    args.extend(routes.iter().map(Route::to_string));
+    Container {
+        name: NAME.to_owned(),
+        program: THIS_PROGRAM.into(),
+        args,
+        env: Vec::new(),
+        secret_env: Vec::new(),
+        cwd: None,
+        ports,
+        probe,
+        // Where it is not left to itself, nobody waits for it.
+        stop: Stop::by(Signal::SIGTERM, Duration::from_secs(1)),
+    }
 }
 
 /// Runs it as this process until SIGTERM. What goes wrong is said on standard error, which is the

@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod gitea;
+mod rest;
 mod support;
 mod valkey;
 
@@ -22,7 +24,7 @@ fn main() {
             std::process::exit(workplan_engine::process::supervise(socket, None));
         }
         _ => {
-            let trials = valkey::trials();
+            let trials = [gitea::trials(), rest::trials(), valkey::trials()].into_iter().flatten().collect();
             libtest_mimic::run(&Arguments::from_args(), trials).exit();
         }
     }

@@ -52,6 +52,11 @@ impl Ground {
         self.folder.path().join("world")
     }
 
+    /// One of its ports, counted from its first.
+    pub(crate) fn port(&self, number: u16) -> u16 {
+        self.port + number
+    }
+
     /// A handle as the engine gives it.
     pub(crate) fn look(&self, step: &str) -> Look {
         look(self.folder.path(), self.port, step, self.launcher.clone())

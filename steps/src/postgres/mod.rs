@@ -2,12 +2,21 @@
 //!
 //! - `site`: a server that was found and reached, and what it says of itself
 //! - `names`, `mark`, `scram`: names in SQL, our mark in comments, passwords as the server keeps them
+//! - `portrait`: a database as it can be compared
+//! - `shared`: databases in the server's shared catalog
+//! - `compare`: `postgres.compare`
+//! - `database`: `postgres.database`
 //! - `role`: `postgres.role`
 
+mod compare;
+mod database;
+mod fence;
 mod mark;
 mod names;
+mod portrait;
 mod role;
 mod scram;
+mod shared;
 mod site;
 
 use hmac::{Hmac, Mac};
@@ -19,6 +28,8 @@ use sha2::Sha256;
 use workplan_engine::digest::hex;
 use workplan_engine::kind::{Prepared, StepError};
 
+pub use compare::Compare;
+pub use database::Database;
 pub use role::Role;
 
 /// A digest that says nothing to who does not have the key.

@@ -85,6 +85,7 @@ fn world() -> World {
 pub(super) fn fixture(kind: &str) -> Option<Box<dyn Fixture>> {
     let server = Postgres::shared()?;
     Some(match kind {
+        "postgres.database" => Box::new(database(server)),
         "postgres.role" => Box::new(role(server)),
         _ => return None,
     })
@@ -108,6 +109,29 @@ fn role(server: &'static Postgres) -> OnServer {
         print: format!(
             "select r.*, {verifier}, shobj_description(oid, 'pg_authid') from pg_roles r \
              where rolname = '{name}'"
+        ),
+    }
+}
+
+fn database(server: &'static Postgres) -> OnServer {
+    let (name, owner) = (server.unique("new db"), server.unique("owner of it"));
+    server.psql("postgres", &format!("create role \"{owner}\""));
+    let world = world();
+    let nascent = format!("{name}__wp_{}", world.run);
+    OnServer {
+        world,
+        server,
+        with: json!({"on": server.by_tcp(), "name": name, "owner": owner}),
+        // `CREATE DATABASE` reads its template's row, and nobody else may be about to change it.
+        lock: ("postgres".to_owned(), "lock table pg_database in share mode".to_owned()),
+        there: format!("select count(*) = 1 from pg_database where datname = '{name}'"),
+        foreign: vec![
+            ("postgres".to_owned(), format!("drop database if exists \"{name}\"")),
+            ("postgres".to_owned(), format!("create database \"{name}\"")),
+        ],
+        print: format!(
+            "select datname, datdba, oid, shobj_description(oid, 'pg_database') from pg_database \
+             where datname in ('{name}', '{nascent}')"
         ),
     }
 }

@@ -8,8 +8,9 @@ use std::fs;
 use workplan_engine::digest::Digest;
 use workplan_engine::kind::{ErrorCause, Past, Step, With};
 
+use super::release::Deploy;
 use crate::cancel_when;
-use crate::support::{Answer, GitRepo, Postgres, STEP, Server, World, with};
+use crate::support::{Answer, GitRepo, LocalWorld, Postgres, STEP, Server, World, with};
 
 /// A world with one step in it that can be cut off while it acts.
 #[async_trait]
@@ -57,6 +58,7 @@ pub(crate) async fn fixture(kind: &str) -> Box<dyn Fixture> {
             ("all:\n\techo all\n", "all:\n\techo all\n\nup: ## Start\n\techo up\n"),
             json!({"file": "repo/Makefile", "target": "up", "recipe": "echo up", "help": "Start"}),
         )),
+        "release.deploy" => Box::new(Deploy::new().await),
         "git.move" => Box::new(Move::new(world)),
         "values.set" => Box::new(Edit::new(
             world,
@@ -77,7 +79,11 @@ pub(crate) async fn fixture(kind: &str) -> Box<dyn Fixture> {
 
 /// Whether this machine has the parts that a kind's fixture is made of.
 pub(crate) fn has_parts(kind: &str) -> bool {
-    !kind.starts_with("postgres.") || Postgres::shared().is_some()
+    match kind.split_once('.') {
+        Some(("postgres", _)) => Postgres::shared().is_some(),
+        Some(("release", _)) => LocalWorld::has_valkey(),
+        _ => true,
+    }
 }
 
 struct Script(World);

@@ -1,5 +1,7 @@
 //! What each kind promises beyond the contract.
 
+// `app/` and `support/gitea.rs` join when the kinds of `app` are in the catalogue.
+
 mod command;
 mod content;
 mod databases;
@@ -10,3 +12,4 @@ mod http;
 mod moves;
 mod postgres;
 mod values;
+mod release;

@@ -2,6 +2,7 @@
 
 mod git;
 mod launcher;
+mod local;
 mod postgres;
 mod server;
 mod stub;
@@ -9,6 +10,7 @@ mod tls;
 
 pub(crate) use git::GitRepo;
 pub(crate) use launcher::Direct;
+pub(crate) use local::LocalWorld;
 pub(crate) use postgres::{PASSWORD, Postgres};
 pub(crate) use server::{Answer, Server};
 pub(crate) use tls::TlsServer;

@@ -3,6 +3,7 @@
 mod deploy;
 mod exec;
 mod faults;
+mod rest;
 mod scale;
 mod settle;
 
@@ -102,6 +103,10 @@ impl View for LocalOperate {
 
     async fn traffic(&self, at: &ReleaseRef) -> Result<Traffic, PlatformError> {
         self.view.traffic(at).await
+    }
+
+    async fn connections(&self, at: &ReleaseRef) -> Result<Option<Vec<String>>, PlatformError> {
+        self.view.connections(at).await
     }
 
     async fn reach(&self, endpoint: &Endpoint) -> Result<Reached, PlatformError> {

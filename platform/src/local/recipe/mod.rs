@@ -6,6 +6,7 @@
 //! values is listed, never passed over in silence.
 
 mod context;
+mod gitea;
 mod keys;
 pub(crate) mod postgresql_ha;
 mod valkey;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use super::pod::{Container, Pod, PodRecord};
 use super::run::Act;
 use super::view::LocalView;
+use crate::values::Values;
 use crate::{AppView, PartRef, PlatformError, PostgresHa, ReleaseRef};
 
 /// A chart and the version of it that a recipe follows.
@@ -37,6 +39,12 @@ pub(crate) trait Recipe: Send + Sync {
     /// Which chart.
     fn chart(&self) -> Chart;
 
+    /// The values that the chart itself brings along, as far as they matter here: the user's are
+    /// laid over them.
+    fn defaults(&self) -> Values {
+        Values::default()
+    }
+
     /// What the values make: objects, Secrets, services, volumes and pods, put into the context.
     /// For a subchart the context already speaks for the part.
     ///
@@ -53,6 +61,17 @@ pub(crate) trait Recipe: Send + Sync {
 
     /// What happens before one of its servers starts, when those before it are ready.
     async fn before(
+        &self,
+        act: &Act<'_>,
+        pod: &Pod,
+        container: &Container,
+    ) -> Result<(), PlatformError> {
+        let _ = (act, pod, container);
+        Ok(())
+    }
+
+    /// What happens when one of its servers answers, before the pod counts as ready.
+    async fn after(
         &self,
         act: &Act<'_>,
         pod: &Pod,
@@ -105,5 +124,5 @@ pub(crate) fn of(chart: &str) -> Result<&'static dyn Recipe, PlatformError> {
 
 /// All recipes, sorted by name.
 fn all() -> &'static [&'static dyn Recipe] {
-    &[&valkey::Valkey { cluster: false }, &valkey::Valkey { cluster: true }]
+    &[&gitea::Gitea, &valkey::Valkey { cluster: false }, &valkey::Valkey { cluster: true }]
 }
