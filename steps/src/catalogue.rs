@@ -8,6 +8,7 @@ use crate::gate::{Approve, Manual};
 use crate::git::GitMove;
 use crate::http::HttpCheck;
 use crate::postgres;
+use crate::values::ValuesSet;
 use crate::release::ReleaseDeploy;
 
 /// The catalogue: every kind that a plan may use.
@@ -19,6 +20,7 @@ pub fn catalogue() -> Registry {
         .with(FileContent)
         .with(FileEdit)
         .with(GitMove)
+        .with(ValuesSet)
         .with(HttpCheck)
         .with(MakeTarget)
         .with(Manual)

@@ -11,4 +11,5 @@ mod gate;
 mod http;
 mod moves;
 mod postgres;
+mod values;
 mod release;
