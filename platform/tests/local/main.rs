@@ -5,11 +5,13 @@
 //! (`engine SCENARIO FOLDER`).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stderr, reason = "the servers' logs of a test that failed")]
 
+mod postgres;
 mod support;
 mod valkey;
 
-use libtest_mimic::Arguments;
+use libtest_mimic::{Arguments, Trial};
 
 fn main() {
     let words: Vec<String> = std::env::args().collect();
@@ -20,8 +22,18 @@ fn main() {
             std::process::exit(workplan_engine::process::supervise(socket, None));
         }
         _ => {
-            let trials = valkey::trials();
+            let trials = [postgres::trials(), valkey::trials()].concat_all();
             libtest_mimic::run(&Arguments::from_args(), trials).exit();
         }
+    }
+}
+
+trait ConcatAll {
+    fn concat_all(self) -> Vec<Trial>;
+}
+
+impl<const N: usize> ConcatAll for [Vec<Trial>; N] {
+    fn concat_all(self) -> Vec<Trial> {
+        self.into_iter().flatten().collect()
     }
 }

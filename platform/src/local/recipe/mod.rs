@@ -7,7 +7,7 @@
 
 mod context;
 mod keys;
-pub(crate) mod postgresql_ha;
+mod postgresql_ha;
 mod valkey;
 
 pub(crate) use context::{Context, Mode, Rendition, find_service, hidden, template};
@@ -105,5 +105,9 @@ pub(crate) fn of(chart: &str) -> Result<&'static dyn Recipe, PlatformError> {
 
 /// All recipes, sorted by name.
 fn all() -> &'static [&'static dyn Recipe] {
-    &[&valkey::Valkey { cluster: false }, &valkey::Valkey { cluster: true }]
+    &[
+        &postgresql_ha::PostgresqlHa,
+        &valkey::Valkey { cluster: false },
+        &valkey::Valkey { cluster: true },
+    ]
 }

@@ -6,6 +6,6 @@ pub(crate) mod reconcile;
 mod start;
 mod status;
 
-pub(crate) use act::Act;
+pub(crate) use act::{Act, Program};
 pub(crate) use probe::ask_within;
 pub(crate) use status::{PodStatus, status};
