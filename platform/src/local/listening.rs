@@ -1,4 +1,4 @@
-//! Who listens on a port, from `/proc`.
+//! Who listens on a port, and who is connected to one, from `/proc`.
 
 use std::fs;
 
@@ -34,4 +34,22 @@ fn listener(port: u16) -> Option<u64> {
             here.then(|| fields.get(9)?.parse().ok()).flatten()
         })
     })
+}
+
+/// The other ends of the connections that a TCP port has taken and that are open at both ends.
+pub(crate) fn who_is_connected(port: u16) -> Vec<String> {
+    let mut found = Vec::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let text = fs::read_to_string(table).unwrap_or_default();
+        found.extend(text.lines().skip(1).filter_map(|line| {
+            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+            let (_, hex) = fields.get(1)?.rsplit_once(':')?;
+            // State 01 is ESTABLISHED.
+            let here = u16::from_str_radix(hex, 16).ok()? == port && *fields.get(3)? == "01";
+            let (_, far) = fields.get(2)?.rsplit_once(':')?;
+            let far = u16::from_str_radix(far, 16).ok()?;
+            here.then(|| format!("127.0.0.1:{far}"))
+        }));
+    }
+    found
 }

@@ -22,3 +22,13 @@ mod world;
 
 pub use operate::LocalOperate;
 pub use view::LocalView;
+
+/// What this program does as a service of this platform that is no other program. Returns its exit
+/// code.
+#[must_use]
+pub fn service(args: &[String]) -> i32 {
+    match args.split_first() {
+        Some((name, rest)) if name == ingress::NAME => ingress::run(rest),
+        _ => 2,
+    }
+}

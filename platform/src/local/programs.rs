@@ -71,7 +71,8 @@ pub(crate) fn find(
     all.into_iter().next().ok_or_else(|| missing(&names.join("` or `"), package))
 }
 
-fn is_program(path: &Path) -> bool {
+/// Whether a path is a program.
+pub(crate) fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|f| f.is_file() && f.permissions().mode() & 0o111 != 0)
 }
 

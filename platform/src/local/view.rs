@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use workplan_engine::kind::Look;
 
+use super::listening::who_is_connected;
 use super::pod::{PodFolder, PodRecord, Probe};
 use super::recipe::{self, Context, Mode, Rendition, find_service, hidden};
 use super::run::{PodStatus, ask_within, status};
@@ -296,6 +297,14 @@ impl View for LocalView {
             (true, false) => Traffic::Shut,
             (false, false) => Traffic::None,
         })
+    }
+
+    async fn connections(&self, at: &ReleaseRef) -> Result<Option<Vec<String>>, PlatformError> {
+        let app = self.app(at).await?;
+        let pods = self.pods(at)?.into_iter().filter(|p| p.record.workload == app.workload);
+        let containers = pods.flat_map(|p| p.record.containers);
+        let ports = containers.flat_map(|c| c.ports).map(|p| p.local);
+        Ok(Some(ports.flat_map(who_is_connected).collect()))
     }
 
     async fn reach(&self, endpoint: &Endpoint) -> Result<Reached, PlatformError> {

@@ -1,6 +1,7 @@
 //! Where a target's releases live, and who runs them.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use workplan_engine::kind::Place;
@@ -18,6 +19,8 @@ pub(crate) struct World {
     pub(crate) target: String,
     /// What it keeps.
     pub(crate) store: Store,
+    /// Programs that the target names, by server.
+    pub(crate) programs: BTreeMap<String, PathBuf>,
     user: Option<String>,
 }
 
@@ -50,7 +53,12 @@ impl World {
                 })?,
         };
         let user = place.text("local.user").map(str::to_owned);
-        Ok(Self { target: place.name.clone(), store: Store::new(&dir, ports), user })
+        let named = |name: &str| {
+            let path = place.text(&format!("local.{name}"))?;
+            Some((name.to_owned(), place.path(path)))
+        };
+        let programs = ["gitea"].into_iter().filter_map(named).collect();
+        Ok(Self { target: place.name.clone(), store: Store::new(&dir, ports), programs, user })
     }
 
     /// Who the servers run as: `local.user` of the target; else, under root, the owner of the

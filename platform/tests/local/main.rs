@@ -7,33 +7,27 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stderr, reason = "the servers' logs of a test that failed")]
 
+mod gitea;
 mod postgres;
 mod support;
 mod valkey;
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Arguments;
 
 fn main() {
     let words: Vec<String> = std::env::args().collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[1..] {
-        ["service"] => std::process::exit(workplan_engine::process::become_service()),
+        ["service"] => std::process::exit(workplan_engine::process::become_service(
+            workplan_platform::local::service,
+        )),
         ["supervise"] => {
             let socket = workplan_engine::process::socket_from_stdin().unwrap();
             std::process::exit(workplan_engine::process::supervise(socket, None));
         }
         _ => {
-            let trials = [postgres::trials(), valkey::trials()].concat_all();
+            let trials = [gitea::trials(), postgres::trials(), valkey::trials()];
+            let trials = trials.into_iter().flatten().collect();
             libtest_mimic::run(&Arguments::from_args(), trials).exit();
         }
-    }
-}
-
-trait ConcatAll {
-    fn concat_all(self) -> Vec<Trial>;
-}
-
-impl<const N: usize> ConcatAll for [Vec<Trial>; N] {
-    fn concat_all(self) -> Vec<Trial> {
-        self.into_iter().flatten().collect()
     }
 }

@@ -52,6 +52,11 @@ impl Ground {
         self.folder.path().join("world")
     }
 
+    /// One of its ports, counted from its first.
+    pub(crate) fn port(&self, number: u16) -> u16 {
+        self.port + number
+    }
+
     /// A handle as the engine gives it.
     pub(crate) fn look(&self, step: &str) -> Look {
         look(self.folder.path(), self.port, step, self.launcher.clone())
@@ -68,7 +73,9 @@ impl Ground {
                     if !path.ends_with("data") {
                         folders.push(path);
                     }
-                } else if path.to_string_lossy().ends_with(ending) {
+                } else if entry.file_type().is_ok_and(|t| t.is_file())
+                    && path.to_string_lossy().ends_with(ending)
+                {
                     let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
                     found.push((path, text));
                 }

@@ -2,6 +2,10 @@
 
 mod command;
 mod content;
+mod databases;
+mod edit;
 pub(crate) mod fixture;
 mod gate;
 mod http;
+mod moves;
+mod postgres;

@@ -24,6 +24,8 @@ use super::stub;
 pub(crate) struct Direct {
     /// All that was asked for.
     pub(crate) specs: Mutex<Vec<CommandSpec>>,
+    /// How many times git may still write; the next one is as if the engine was killed before it.
+    pub(crate) git_writes: Mutex<Option<usize>>,
 }
 
 impl Direct {
@@ -56,6 +58,13 @@ impl Direct {
         log: Option<PathBuf>,
         cancel: CancellationToken,
     ) -> Result<CommandOutcome, StepError> {
+        if spec.argv.iter().any(|a| a == "update-index" || a == "commit")
+            && let Some(left) = self.git_writes.lock().unwrap().as_mut()
+        {
+            *left = left
+                .checked_sub(1)
+                .ok_or_else(|| StepError::new(ErrorCause::Cancelled, "killed before git wrote"))?;
+        }
         let ends = (spec.read_from.take(), spec.write_to.take());
         self.specs.lock().unwrap().push(spec.clone());
         let mut command = Command::new(&spec.argv[0]);
@@ -68,6 +77,9 @@ impl Direct {
         command
             .args(&spec.argv[1..])
             .current_dir(&spec.cwd)
+            // A git that is started knows nothing of who runs the tests.
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
             .envs(spec.env.iter().cloned())
             .envs(spec.secret_env.iter().map(|(name, value)| {
                 (name.clone(), String::from_utf8(value.reveal().to_vec()).unwrap())

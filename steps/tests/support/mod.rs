@@ -1,11 +1,15 @@
 //! A small world for steps: a folder, secrets, children that are really started, a server.
 
+mod git;
 mod launcher;
+mod postgres;
 mod server;
 mod stub;
 mod tls;
 
+pub(crate) use git::GitRepo;
 pub(crate) use launcher::Direct;
+pub(crate) use postgres::{PASSWORD, Postgres};
 pub(crate) use server::{Answer, Server};
 pub(crate) use tls::TlsServer;
 
@@ -15,11 +19,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
 use workplan_engine::kind::{
-    Hands, Look, ParamProblem, Past, Secret, SecretError, SecretRef, SecretSource, Step, With,
+    Hands, Look, ParamProblem, Past, Place, Secret, SecretError, SecretRef, SecretSource, Step,
+    With,
 };
 use workplan_steps::catalogue;
 
@@ -34,6 +40,9 @@ pub(crate) struct World {
     folder: TempDir,
     pub(crate) launcher: Arc<Direct>,
     pub(crate) secrets: BTreeMap<String, String>,
+    /// The run that its attempts belong to.
+    pub(crate) run: String,
+    pub(crate) place: Arc<Place>,
 }
 
 impl World {
@@ -42,11 +51,30 @@ impl World {
             folder: tempfile::tempdir().unwrap(),
             launcher: Arc::default(),
             secrets: BTreeMap::new(),
+            run: "r1".to_owned(),
+            place: Arc::new(Place::new("local", "local", "state:-")),
         }
+    }
+
+    /// A world of a run of its own: a server tells by it whose sessions are whose.
+    pub(crate) fn of_new_run(mut self) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(1000);
+        self.run = format!("r{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        self
     }
 
     pub(crate) fn with_secret(mut self, reference: &str, value: &str) -> Self {
         self.secrets.insert(reference.to_owned(), value.to_owned());
+        self
+    }
+
+    /// A target that names repositories; they lie in this world.
+    pub(crate) fn with_repos(mut self, names: &[&str]) -> Self {
+        let mut place = Place::new("lab", "local", "state:-");
+        place.folder = self.base().to_path_buf();
+        let repos = names.iter().map(|n| ((*n).to_owned(), Value::from(*n))).collect();
+        place.values.insert("repos".to_owned(), Value::Object(repos));
+        self.place = Arc::new(place);
         self
     }
 
@@ -78,8 +106,9 @@ impl World {
     pub(crate) fn look(&self, past: Past) -> Look {
         let secrets = Arc::new(Values(self.secrets.clone()));
         let mut look = Look::new(STEP, self.base(), secrets, self.launcher.clone());
-        look.identity = format!("workplan:r1:{STEP}:1").into();
+        look.identity = format!("workplan:{}:{STEP}:1", self.run).into();
         look.past = past;
+        look.place = self.place.clone();
         look
     }
 

@@ -20,7 +20,7 @@ pub(crate) fn args() -> Vec<OsString> {
 #[test]
 fn it_becomes_what_it_is_told() {
     if std::env::var_os(VARIABLE).is_some() {
-        std::process::exit(become_service());
+        std::process::exit(become_service(workplan_platform::local::service));
     }
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(args())

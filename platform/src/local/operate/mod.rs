@@ -104,6 +104,10 @@ impl View for LocalOperate {
         self.view.traffic(at).await
     }
 
+    async fn connections(&self, at: &ReleaseRef) -> Result<Option<Vec<String>>, PlatformError> {
+        self.view.connections(at).await
+    }
+
     async fn reach(&self, endpoint: &Endpoint) -> Result<Reached, PlatformError> {
         self.view.reach(endpoint).await
     }

@@ -69,6 +69,8 @@ pub(crate) struct Context<'w> {
     out: Rendition,
     /// Ports that were shown, but not given.
     shown: BTreeMap<String, u16>,
+    /// Secrets that are in no value of the user's, and may be part of what is shown.
+    kept_out: Vec<Secret>,
 }
 
 impl<'w> Context<'w> {
@@ -86,9 +88,13 @@ impl<'w> Context<'w> {
         };
         let (at, shown) = (at.clone(), BTreeMap::new());
         let out = Rendition::default();
-        let mut cx = Context { world, at, part: None, mode, key, out, shown };
+        let kept_out = Vec::new();
+        let mut cx = Context { world, at, part: None, mode, key, out, shown, kept_out };
         let used = RefCell::new(BTreeSet::new());
-        recipe.render(&mut cx, &Keys::new(values, &used))?;
+        // The chart's own values, and the user's over them, as Helm lays them.
+        let mut all = recipe.defaults();
+        all.merge(values);
+        recipe.render(&mut cx, &Keys::new(&all, &used))?;
         cx.finish(values, &used.borrow())
     }
 
@@ -165,6 +171,19 @@ impl<'w> Context<'w> {
             Err(PlatformError::Denied(_)) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// All deployed values of a Secret that somebody else made; as [`Context::existing_secret`].
+    ///
+    /// # Errors
+    /// When a deploy does not find it.
+    pub(crate) fn existing_secrets(&mut self, name: &str) -> Result<SecretValues, PlatformError> {
+        let label = self.world.store.secrets(&self.at.namespace).label(name)?;
+        let keys = label.map(|label| label.keys).unwrap_or_default();
+        if keys.is_empty() {
+            self.existing_secret(name, "")?;
+        }
+        keys.into_iter().map(|key| Ok((key.clone(), self.existing_secret(name, &key)?))).collect()
     }
 
     /// A key of a Secret that the release itself has: the given value, or the deployed one, or one
@@ -275,6 +294,26 @@ impl<'w> Context<'w> {
         }
     }
 
+    /// A key of the values that has no effect here, with a reason that only this recipe knows.
+    pub(crate) fn ignore(&mut self, key: &str, why: &str) {
+        self.out.ignored.push(IgnoredKey { key: key.to_owned(), why: why.to_owned() });
+    }
+
+    /// A secret's digest, or a word where it may not be made.
+    pub(crate) fn digest(&self, secret: &[u8]) -> String {
+        self.key.as_ref().map_or_else(|| "unreadable".to_owned(), |key| key.digest(secret))
+    }
+
+    /// Keeps a secret out of all that is shown, wherever it ended up.
+    pub(crate) fn keep_out(&mut self, secret: &Secret) {
+        self.kept_out.push(secret.clone());
+    }
+
+    /// The program that the target names for a server: `local.NAME`.
+    pub(crate) fn program(&self, name: &str) -> Option<std::path::PathBuf> {
+        self.world.programs.get(name).cloned()
+    }
+
     /// The loopback address behind a host and port of the values, where that names a service of
     /// this platform; it is noted. `Ok(None)` where it names something else.
     ///
@@ -323,7 +362,8 @@ impl<'w> Context<'w> {
         values: &Values,
         used: &BTreeSet<Vec<String>>,
     ) -> Result<Rendition, PlatformError> {
-        self.out.ignored = keys::ignored(values, used);
+        self.out.ignored.extend(keys::ignored(values, used));
+        self.out.ignored.sort();
         self.workloads()?;
         if self.key.is_none() {
             self.note(
@@ -383,12 +423,16 @@ impl<'w> Context<'w> {
 
     /// Takes values that the user marked as secret out of what is shown, wherever they ended up.
     fn hide(&mut self, values: &Values) {
-        let secret: Vec<String> = values
+        let mut secret: Vec<String> = values
             .leaves()
             .into_iter()
             .filter(|(.., secret)| *secret)
-            .filter_map(|(_, value, _)| value.as_str().filter(|v| v.len() > 2).map(str::to_owned))
+            .filter_map(|(_, value, _)| value.as_str().map(str::to_owned))
             .collect();
+        let more = self.kept_out.iter().map(|s| String::from_utf8_lossy(s.reveal()).into_owned());
+        secret.extend(more);
+        // A shorter one is a part of any word.
+        secret.retain(|text| text.len() > 2);
         for object in self.out.objects.iter_mut().filter(|o| o.kind != "Secret") {
             for text in &secret {
                 let shown = hidden(self.key.as_ref(), &Secret::new(text.as_bytes()));

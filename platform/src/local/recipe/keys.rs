@@ -36,11 +36,27 @@ impl<'v> Keys<'v> {
 
     /// What is at a dotted path; `None` for nothing and for `null`. All below it counts as used.
     pub(crate) fn get(&self, path: &str) -> Option<&'v Value> {
-        let full = self.path(path);
+        let found = self.at(self.path(path));
+        if found.is_none() && path.starts_with("global.") && !self.at.is_empty() {
+            // A parent may give a subchart a `global` of its own.
+            let own = self.at.iter().cloned().chain(path.split('.').map(str::to_owned));
+            return self.at(own.collect());
+        }
+        found
+    }
+
+    fn at(&self, full: Vec<String>) -> Option<&'v Value> {
         let parts: Vec<&str> = full.iter().map(String::as_str).collect();
         let found = self.values.get(&parts).filter(|v| !v.is_null());
         self.used.borrow_mut().insert(full);
         found
+    }
+
+    /// The leaves below a dotted path that are secret, by the rest of their paths.
+    pub(crate) fn concealed(&self, path: &str) -> BTreeSet<Vec<String>> {
+        let full = self.path(path);
+        let leaves = self.values.leaves().into_iter().filter(|(.., secret)| *secret);
+        leaves.filter_map(|(at, ..)| at.strip_prefix(&full[..]).map(<[String]>::to_vec)).collect()
     }
 
     /// A text, or a number or boolean as one; `None` for nothing and for the empty text, which in

@@ -6,6 +6,7 @@
 //! values is listed, never passed over in silence.
 
 mod context;
+mod gitea;
 mod keys;
 mod postgresql_ha;
 mod valkey;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use super::pod::{Container, Pod, PodRecord};
 use super::run::Act;
 use super::view::LocalView;
+use crate::values::Values;
 use crate::{AppView, PartRef, PlatformError, PostgresHa, ReleaseRef};
 
 /// A chart and the version of it that a recipe follows.
@@ -36,6 +38,12 @@ pub(crate) struct Chart {
 pub(crate) trait Recipe: Send + Sync {
     /// Which chart.
     fn chart(&self) -> Chart;
+
+    /// The values that the chart itself brings along, as far as they matter here: the user's are
+    /// laid over them.
+    fn defaults(&self) -> Values {
+        Values::default()
+    }
 
     /// What the values make: objects, Secrets, services, volumes and pods, put into the context.
     /// For a subchart the context already speaks for the part.
@@ -59,6 +67,24 @@ pub(crate) trait Recipe: Send + Sync {
         container: &Container,
     ) -> Result<(), PlatformError> {
         let _ = (act, pod, container);
+        Ok(())
+    }
+
+    /// What happens when one of its servers answers, before the pod counts as ready.
+    async fn after(
+        &self,
+        act: &Act<'_>,
+        pod: &Pod,
+        container: &Container,
+    ) -> Result<(), PlatformError> {
+        let _ = (act, pod, container);
+        Ok(())
+    }
+
+    /// What happens when a pod and all that were started along with it are ready, for example that
+    /// others are told that it is back. It is asked of pods that ran already, too.
+    async fn finish(&self, act: &Act<'_>, pod: &Pod) -> Result<(), PlatformError> {
+        let _ = (act, pod);
         Ok(())
     }
 
@@ -106,6 +132,7 @@ pub(crate) fn of(chart: &str) -> Result<&'static dyn Recipe, PlatformError> {
 /// All recipes, sorted by name.
 fn all() -> &'static [&'static dyn Recipe] {
     &[
+        &gitea::Gitea,
         &postgresql_ha::PostgresqlHa,
         &valkey::Valkey { cluster: false },
         &valkey::Valkey { cluster: true },

@@ -28,6 +28,7 @@ pub(crate) struct Program<'p> {
     pub(crate) path: &'p Path,
     pub(crate) args: Vec<OsString>,
     pub(crate) env: Vec<(String, String)>,
+    pub(crate) secret_env: Vec<(String, Secret)>,
     pub(crate) stdin: Option<Secret>,
     /// Working folder, open to the account.
     pub(crate) cwd: PathBuf,
@@ -44,6 +45,7 @@ impl<'p> Program<'p> {
             path,
             args: args.into_iter().map(Into::into).collect(),
             env: Vec::new(),
+            secret_env: Vec::new(),
             stdin: None,
             cwd: PathBuf::from("/"),
             timeout: Duration::from_secs(600),
@@ -91,6 +93,7 @@ impl Act<'_> {
         spec.env = program.env;
         spec.env.push(("LC_ALL".to_owned(), "C".to_owned()));
         spec.env.push(("PATH".to_owned(), "/usr/bin:/bin:/usr/sbin:/sbin".to_owned()));
+        spec.secret_env = program.secret_env;
         spec.stdin = program.stdin;
         spec.capture = true;
         Ok(self.hands.run_as(self.account, spec).await?)

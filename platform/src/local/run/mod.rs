@@ -1,6 +1,7 @@
 //! Running pods: starting them, asking them, ending them.
 
 mod act;
+mod leave;
 mod probe;
 pub(crate) mod reconcile;
 mod start;

@@ -60,6 +60,7 @@ impl Act<'_> {
             }
             recipe.before(self, pod, container).await?;
             self.start_server(pod, &folder, container).await?;
+            recipe.after(self, pod, container).await?;
         }
         Ok(())
     }
@@ -161,9 +162,17 @@ impl Act<'_> {
         pods: &[PodStatus],
         take_away: bool,
     ) -> Result<(), PlatformError> {
+        for gate in pods.iter().filter(|p| p.record.gate) {
+            if take_away {
+                self.end_leaving(gate).await?;
+            } else {
+                self.leave(gate).await?;
+            }
+        }
+        let ended = |p: &&PodStatus| take_away || !p.record.gate;
         let most = pods.iter().map(|p| p.servers.len()).max().unwrap_or(0);
         for back in 1..=most {
-            let ends = pods.iter().filter_map(|pod| {
+            let ends = pods.iter().filter(ended).filter_map(|pod| {
                 let index = pod.servers.len().checked_sub(back)?;
                 let (container, entry) = &pod.servers[index];
                 let entry = entry.clone()?;

@@ -74,6 +74,15 @@ pub(crate) fn write_for(
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
+/// Puts a file that somebody else wrote in the place of another; on disk before it is seen.
+pub(crate) fn replace(new: &Path, old: &Path) -> Result<(), PlatformError> {
+    let failed = |error: io::Error| PlatformError::io("replace", old, &error);
+    File::open(new).and_then(|file| file.sync_all()).map_err(failed)?;
+    fs::rename(new, old).map_err(failed)?;
+    let Some(folder) = old.parent() else { return Ok(()) };
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
 /// Replaces a file with JSON.
 pub(crate) fn write_json<T: Serialize>(
     path: &Path,

@@ -35,6 +35,8 @@ pub(super) struct Cluster {
     pub(super) database: Option<String>,
     /// Of a pooler: the users that it knows.
     pub(super) pooler: Option<Vec<Login>>,
+    /// Of a pooler: its administrator.
+    pub(super) admin: Option<String>,
 }
 
 /// A data node.

@@ -4,6 +4,7 @@ mod cluster;
 mod conf;
 mod first;
 mod node;
+mod pooler;
 mod render;
 mod settings;
 
@@ -49,6 +50,13 @@ impl Recipe for PostgresqlHa {
     ) -> Result<(), PlatformError> {
         if pod.component == NODE && container.name == render::MANAGER {
             node::Node::new(act, pod)?.join().await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(&self, act: &Act<'_>, pod: &Pod) -> Result<(), PlatformError> {
+        if pod.component == NODE {
+            pooler::take_in(act, pod).await?;
         }
         Ok(())
     }

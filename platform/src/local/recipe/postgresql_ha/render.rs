@@ -91,6 +91,7 @@ fn places(
         sr_check: login(&users.sr_check),
         database: settings.database.clone(),
         pooler: None,
+        admin: None,
     };
     Ok((nodes, cluster))
 }
@@ -222,6 +223,7 @@ fn poolers(
         let known = [&users.superuser].into_iter().chain(&users.owner).chain(&users.custom);
         let mut cluster = cluster.clone();
         cluster.pooler = Some(known.map(login).collect());
+        cluster.admin = Some(users.admin.name.clone());
         cx.pod(Pod {
             workload: workload.clone(),
             component: POOLER.to_owned(),
