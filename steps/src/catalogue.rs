@@ -8,8 +8,8 @@ use crate::gate::{Approve, Manual};
 use crate::git::GitMove;
 use crate::http::HttpCheck;
 use crate::postgres;
-use crate::values::ValuesSet;
 use crate::release::ReleaseDeploy;
+use crate::values::ValuesSet;
 
 /// The catalogue: every kind that a plan may use.
 #[must_use]

@@ -11,5 +11,5 @@ mod gate;
 mod http;
 mod moves;
 mod postgres;
-mod values;
 mod release;
+mod values;
