@@ -56,7 +56,7 @@ pub(crate) fn single(app: &App, args: &Do) -> Result<Exit, Failure> {
     let acts = matches!(shown.action, PlannedAction::Run | PlannedAction::Repair);
     // A proof that only reads needs nobody's leave.
     let reads = kind.class() == Class::Proof && shown.changes.iter().all(|c| c.op == "read");
-    if acts && !(reads && !shown.changes.is_empty()) {
+    if acts && (!reads || shown.changes.is_empty()) {
         let lines = view(app, plan, &preview, false).lines();
         let lines = lines.iter().filter(|l| !l.is_empty());
         lines
