@@ -23,8 +23,10 @@ pub(crate) fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    if let Command::Supervise { lock } = args.command {
-        return supervise::main(lock);
+    match args.command {
+        Command::Supervise { lock } => return supervise::main(lock),
+        Command::Service => return supervise::service(),
+        _ => {}
     }
     let env = Environment::read();
     let level = match (args.global.quiet, args.global.verbose) {
@@ -77,7 +79,9 @@ fn run(app: &App, command: Command) -> Result<Exit, Failure> {
             app.printer.data(&reference::markdown());
             Ok(exit::DONE)
         }
-        Command::Supervise { .. } => Err(Failure::usage("`supervise` is started by the engine")),
+        Command::Supervise { .. } | Command::Service => {
+            Err(Failure::usage("that is started by the engine"))
+        }
     }
 }
 

@@ -4,24 +4,41 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use workplan_engine::kind::{Secret, SecretError, SecretRef, SecretSource};
+use async_trait::async_trait;
+use workplan_engine::kind::{Look, Secret, SecretError, SecretRef, SecretSource};
 
 use crate::environment::Environment;
 
-/// Secrets of this machine: its environment, its files, and SOPS files.
+/// Secrets of this machine: its environment, its files, SOPS files, and what this very command was
+/// given.
 pub(crate) struct Secrets {
     env: Environment,
+    given: Vec<Secret>,
 }
 
 impl Secrets {
     /// A source over this environment.
     pub(crate) fn new(env: Environment) -> Self {
-        Self { env }
+        Self { env, given: Vec::new() }
+    }
+
+    /// The values of `given:0`, `given:1`, …
+    #[must_use]
+    pub(crate) fn with_given(mut self, given: Vec<Secret>) -> Self {
+        self.given = given;
+        self
     }
 }
 
+#[async_trait]
 impl SecretSource for Secrets {
-    fn resolve(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+    async fn resolve(&self, reference: &SecretRef, _look: &Look) -> Result<Secret, SecretError> {
+        self.of_this_machine(reference)
+    }
+}
+
+impl Secrets {
+    fn of_this_machine(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
         let no = |why: String| SecretError { reference: reference.to_string(), why };
         match reference {
             SecretRef::Env(name) => match self.env.get(name) {
@@ -36,8 +53,11 @@ impl SecretSource for Secrets {
                 Ok(Secret::new(bytes))
             }
             SecretRef::Sops { file, path } => sops(file, path).map_err(no),
-            SecretRef::Given(_) => {
-                Err(no("only the command that was given it had it; give it again".to_owned()))
+            SecretRef::Given(number) => {
+                let given = usize::try_from(*number).ok().and_then(|n| self.given.get(n));
+                given.cloned().ok_or_else(|| {
+                    no("only the command that was given it had it; give it again".to_owned())
+                })
             }
             SecretRef::Kube { .. } => {
                 Err(no("this target has no cluster to ask; choose one with `--target`".to_owned()))
@@ -84,9 +104,12 @@ mod tests {
         let path = dir.path().join("pw");
         std::fs::write(&path, "from file\n").unwrap();
         let source = Secrets::new(env);
-        assert_eq!(source.resolve(&SecretRef::Env("PW".into())).unwrap().reveal(), b"s3cret");
-        assert_eq!(source.resolve(&SecretRef::File(path)).unwrap().reveal(), b"from file");
-        let missing = source.resolve(&SecretRef::Env("NONE".into())).unwrap_err();
+        assert_eq!(
+            source.of_this_machine(&SecretRef::Env("PW".into())).unwrap().reveal(),
+            b"s3cret"
+        );
+        assert_eq!(source.of_this_machine(&SecretRef::File(path)).unwrap().reveal(), b"from file");
+        let missing = source.of_this_machine(&SecretRef::Env("NONE".into())).unwrap_err();
         assert!(missing.to_string().contains("no variable `NONE`"), "{missing}");
     }
 

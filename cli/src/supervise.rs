@@ -1,4 +1,4 @@
-//! The hidden process that ends what steps leave behind.
+//! The hidden processes: the one that ends what steps leave behind, and those that become servers.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,4 +11,9 @@ pub(crate) fn main(lock: Option<PathBuf>) -> ExitCode {
         Ok(socket) => ExitCode::from(u8::try_from(process::supervise(socket, lock)).unwrap_or(1)),
         Err(_) => ExitCode::from(2),
     }
+}
+
+/// Becomes a server of the local platform; returns only when that fails.
+pub(crate) fn service() -> ExitCode {
+    ExitCode::from(u8::try_from(process::become_service()).unwrap_or(1))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use workplan_engine::journal::StateDir;
 use workplan_engine::kind::BaseEnv;
+use workplan_engine::process::ServiceStarter;
 use workplan_engine::session::{SourceOptions, World};
 
 use crate::app::App;
@@ -20,6 +21,11 @@ pub(crate) fn world(app: &App) -> World {
         env: BaseEnv(app.env.all.clone()),
         // Through /proc, so that an upgrade of the file under a running engine changes nothing.
         supervisor: (PathBuf::from("/proc/self/exe"), vec!["supervise".into()]),
+        services: ServiceStarter {
+            program: PathBuf::from("/proc/self/exe"),
+            args: vec!["service".into()],
+            env: Vec::new(),
+        },
         machine_locks: machine_locks(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }

@@ -1,12 +1,14 @@
 //! A database as a plan names it, and the server behind it.
 
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 
 use workplan_engine::kind::{Look, Secret, SecretRef};
 
+use crate::conninfo;
 use crate::sql::{Login, Reader};
-use crate::{Endpoint, PartRef, PlatformError, ReleaseRef, SecretKey, View};
+use crate::{Endpoint, Network, PartRef, PlatformError, ReleaseRef, SecretKey, View};
 
 /// A server, or one database of it, as `databases:` of a target or a `postgresql://` URL says it:
 ///
@@ -14,7 +16,10 @@ use crate::{Endpoint, PartRef, PlatformError, ReleaseRef, SecretKey, View};
 /// - `{release, namespace, part, user, password, database}`: a PostgreSQL of the platform, as its
 ///   superuser with the deployed password unless `user` and `password` say otherwise;
 /// - `{url, password}` or a text `postgresql://user@host:port/database`. A password in a URL is
-///   taken out of it by the command line before anything is kept.
+///   taken out of it by the command line before anything is kept;
+/// - a text with one of these mappings as JSON, as outputs have it.
+///
+/// A `host` that is an absolute path is the folder of a Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
     /// Where.
@@ -86,6 +91,13 @@ impl Database {
     pub fn parse(value: &Value) -> Result<Self, DatabaseProblem> {
         let problem = |text: &str| DatabaseProblem(text.to_owned());
         let map = match value {
+            // An output of another step is text.
+            Value::String(text) if text.trim_start().starts_with('{') => {
+                return match serde_json::from_str(text) {
+                    Ok(inner @ Value::Object(_)) => Self::parse(&inner),
+                    _ => Err(problem("the text is no JSON mapping of a database")),
+                };
+            }
             Value::String(url) => return Self::from_url(url, None),
             Value::Object(map) => map,
             _ => {
@@ -121,7 +133,10 @@ impl Database {
             ),
         };
         if let Some(url) = text("url") {
-            return Self::from_url(&url, password);
+            let mut read = Self::from_url(&url, password)?;
+            read.user = text("user").or(read.user);
+            read.database = text("database").or(read.database);
+            return Ok(read);
         }
         let place = match (text("host"), text("release")) {
             (Some(host), None) => {
@@ -150,28 +165,65 @@ impl Database {
     }
 
     fn from_url(url: &str, password: Option<SecretRef>) -> Result<Self, DatabaseProblem> {
-        let config: tokio_postgres::Config = url.parse().map_err(|_| {
-            // The parser's own words may repeat a part of the text.
-            DatabaseProblem("it cannot be read as a `postgresql://` URL".to_owned())
-        })?;
-        if config.get_password().is_some() {
-            return Err(DatabaseProblem(
+        let problem = |text: &str| DatabaseProblem(text.to_owned());
+        if !conninfo::is_url(url) {
+            return Err(problem("it cannot be read as a `postgresql://` URL"));
+        }
+        let info = conninfo::parse(url)?;
+        if info.password.is_some() {
+            return Err(problem(
                 "a password in a URL would be shown and kept; give it as `{url: …, password: \
-                 env:NAME}`"
-                    .to_owned(),
+                 env:NAME}`",
             ));
         }
-        let host = match config.get_hosts() {
-            [tokio_postgres::config::Host::Tcp(host)] => host.clone(),
-            _ => return Err(DatabaseProblem("a URL names one host".to_owned())),
-        };
-        let port = config.get_ports().first().copied().unwrap_or(5432);
+        let host = info.host.ok_or_else(|| problem("the URL names no host"))?;
         Ok(Self {
-            place: DatabasePlace::Host { host, port },
-            user: config.get_user().map(str::to_owned),
+            place: DatabasePlace::Host { host, port: info.port.unwrap_or(5432) },
+            user: info.user,
             password,
-            database: config.get_dbname().map(str::to_owned),
+            database: info.database,
         })
+    }
+
+    /// What an output says of a database: a mapping that [`Database::parse`] reads, as JSON text.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut map = serde_json::Map::new();
+        match &self.place {
+            DatabasePlace::Host { host, port } => {
+                map.insert("host".to_owned(), host.as_str().into());
+                map.insert("port".to_owned(), (*port).into());
+            }
+            DatabasePlace::Release(part) => {
+                map.insert("release".to_owned(), part.release.name.as_str().into());
+                map.insert("namespace".to_owned(), part.release.namespace.as_str().into());
+                if let Some(part) = &part.part {
+                    map.insert("part".to_owned(), part.as_str().into());
+                }
+            }
+        }
+        for (key, value) in [
+            ("user", self.user.clone()),
+            ("password", self.password.as_ref().map(ToString::to_string)),
+            ("database", self.database.clone()),
+        ] {
+            if let Some(value) = value {
+                map.insert(key.to_owned(), value.into());
+            }
+        }
+        Value::Object(map).to_string()
+    }
+
+    /// For messages: where it is, without who.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match &self.place {
+            DatabasePlace::Host { host, port } if host.starts_with('/') => {
+                format!("{host} port {port}")
+            }
+            DatabasePlace::Host { host, port } => format!("{host}:{port}"),
+            DatabasePlace::Release(part) => part.to_string(),
+        }
     }
 
     /// A resource name for what is read or changed of a database: `database/<where>/<name>`.
@@ -183,13 +235,27 @@ impl Database {
         }
     }
 
+    /// A view that can reach it: a server that is named by its host needs no platform.
+    ///
+    /// # Errors
+    /// When it is a release and the target is of no platform that is known.
+    pub fn view(&self, look: &Look) -> Result<Arc<dyn View>, PlatformError> {
+        match &self.place {
+            DatabasePlace::Host { .. } => Ok(Arc::new(Network)),
+            DatabasePlace::Release(_) => crate::view(look),
+        }
+    }
+
     /// Finds the primary, by SQL on every node, and the login.
     ///
     /// # Errors
     /// When the platform does not know it, a secret is not to be had, or not exactly one node says
     /// that it leads.
     pub async fn server(&self, look: &Look, view: &dyn View) -> Result<Server, PlatformError> {
-        let password = self.password.as_ref().map(|r| look.secret(r)).transpose()?;
+        let password = match &self.password {
+            Some(reference) => Some(look.secret(reference).await?),
+            None => None,
+        };
         match &self.place {
             DatabasePlace::Host { host, port } => {
                 let endpoint = Endpoint::Address { host: host.clone(), port: *port };
@@ -268,5 +334,47 @@ async fn primary(
             said: several.iter().map(ToString::to_string).collect(),
             help: Some("stop all but the right one before anything else".to_owned()),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_way_to_name_a_database_reads_back_from_its_json() {
+        for value in [
+            json!({"host": "h", "port": "5433", "user": "u", "password": "env:PW", "database": "d"}),
+            json!({"release": "gitea", "namespace": "apps", "part": "postgresql-ha"}),
+            json!({"url": "postgresql://u@h/x", "password": "given:0", "database": "d"}),
+            json!("postgresql:///d?host=/run/pg"),
+        ] {
+            let read = Database::parse(&value).unwrap();
+            assert_eq!(Database::parse(&Value::from(read.to_json())).unwrap(), read, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_mapping_may_say_more_than_its_url() {
+        let value = json!({"url": "postgresql://u@h/x", "user": "v", "database": "d"});
+        let read = Database::parse(&value).unwrap();
+        assert_eq!((read.user.as_deref(), read.database.as_deref()), (Some("v"), Some("d")));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_and_no_password_repeated() {
+        for (value, said) in [
+            (json!("postgresql://u:hunter2@h/d"), "a password in a URL"),
+            (json!("{\"host\": 3"), "no JSON mapping"),
+            (json!({"host": "h", "release": "r"}), "not both"),
+            (json!({"host": "h", "password": "hunter2"}), "`password`"),
+            (json!({"hots": "h"}), "no key `hots`"),
+            (json!("mysql://h/d"), "cannot be read"),
+            (json!(["h"]), "a mapping"),
+        ] {
+            let problem = Database::parse(&value).unwrap_err().to_string();
+            assert!(problem.contains(said) && !problem.contains("hunter2"), "{problem}");
+        }
     }
 }

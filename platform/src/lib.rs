@@ -6,14 +6,17 @@
 //!
 //! Nothing here decides what a step means or whether it is done; that is the kinds' business.
 
+mod conninfo;
 mod database;
 mod error;
 pub mod local;
 mod model;
+mod network;
 mod platform;
 pub mod sql;
 pub mod values;
 
+pub use conninfo::split_password;
 pub use database::{Database, DatabasePlace, DatabaseProblem, Server, deployed};
 pub use error::PlatformError;
 pub use model::{
@@ -21,4 +24,5 @@ pub use model::{
     PostgresNode, Release, ReleaseRef, ReleaseSpec, ReleaseStatus, Rendered, SecretKey,
     SecretValues, Traffic, Volume, Workload,
 };
+pub use network::{Network, address};
 pub use platform::{Operate, Reached, View, operate, view};

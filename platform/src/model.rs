@@ -211,6 +211,18 @@ pub enum Endpoint {
     },
 }
 
+impl Endpoint {
+    /// The folder and port of a Unix socket: an address whose host is an absolute path, as
+    /// PostgreSQL's own tools read it.
+    #[must_use]
+    pub fn socket(&self) -> Option<(&str, u16)> {
+        match self {
+            Self::Address { host, port } if host.starts_with('/') => Some((host, *port)),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -66,6 +66,14 @@ pub trait View: Send + Sync {
     /// Whether the outside can get in.
     async fn traffic(&self, at: &ReleaseRef) -> Result<Traffic, PlatformError>;
 
+    /// Who is connected to an application now, by ingress or past it; `None` where that cannot be
+    /// told by looking. Local: the kernel's table of connections. Kubernetes: `None`, it takes an
+    /// exec.
+    async fn connections(&self, at: &ReleaseRef) -> Result<Option<Vec<String>>, PlatformError> {
+        let _ = at;
+        Ok(None)
+    }
+
     /// A way to an endpoint. Local: its loopback address. Kubernetes: a port-forward in process.
     async fn reach(&self, endpoint: &Endpoint) -> Result<Reached, PlatformError>;
 }

@@ -74,6 +74,9 @@ pub(crate) enum Command {
         /// Held as long as it lives
         lock: Option<std::path::PathBuf>,
     },
+    /// The program that becomes a server of the local platform; started by the engine, not by people
+    #[command(hide = true)]
+    Service,
     /// For the makers of this program
     #[command(hide = true)]
     Util {

@@ -5,6 +5,7 @@ mod answer;
 mod approve;
 mod check;
 mod explain;
+mod given;
 mod go;
 mod graph;
 mod load;

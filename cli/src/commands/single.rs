@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use workplan_engine::document;
 use workplan_engine::journal::StateDir;
-use workplan_engine::kind::{Kind, ParamType};
+use workplan_engine::kind::{Class, Kind, ParamType};
 use workplan_engine::plan::{self, Sources};
 use workplan_engine::session::{
     self, Loaded, Outcome, PlannedAction, Preview, SourceOptions, StartOptions, StepPreview, World,
@@ -20,18 +20,19 @@ use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::json::DoDocument;
 use crate::render::PlanView;
+use crate::secrets::Secrets;
 use crate::view::RunView;
 use crate::{person, state, world};
 
-use super::{go, load};
+use super::{given, go, load};
 
 /// The name of the one step.
 const STEP: &str = "do";
 
 /// Does one step: observe, show, run, verify; journaled.
 pub(crate) fn single(app: &App, args: &Do) -> Result<Exit, Failure> {
-    let world = world::world(app);
-    let Some(kind) = world.registry.get(&args.kind) else {
+    let mut world = world::world(app);
+    let Some(kind) = world.registry.get(&args.kind).cloned() else {
         let near = did_you_mean(&args.kind, world.registry.names());
         return Err(Failure::usage(format!("there is no kind `{}`", args.kind)).with_help(
             near.unwrap_or_else(|| {
@@ -40,7 +41,9 @@ pub(crate) fn single(app: &App, args: &Do) -> Result<Exit, Failure> {
         ));
     };
     let dir = state::of_current_folder(app)?;
-    let loaded = bind(app, args, &world, kind.as_ref(), &dir)?;
+    let given = given::take(kind.as_ref(), &args.with);
+    world.secrets = Arc::new(Secrets::new(app.env.clone()).with_given(given.secrets));
+    let loaded = bind(app, args, &world, (kind.as_ref(), &given.with), &dir)?;
     let plan = loaded.plan.as_ref().ok_or_else(|| {
         Failure::new(exit::INVALID, format!("`{}` cannot be done so; nothing was done", args.kind))
     })?;
@@ -51,7 +54,9 @@ pub(crate) fn single(app: &App, args: &Do) -> Result<Exit, Failure> {
         return dry_run(app, args, plan, &preview, shown);
     }
     let acts = matches!(shown.action, PlannedAction::Run | PlannedAction::Repair);
-    if acts {
+    // A proof that only reads needs nobody's leave.
+    let reads = kind.class() == Class::Proof && shown.changes.iter().all(|c| c.op == "read");
+    if acts && !(reads && !shown.changes.is_empty()) {
         let lines = view(app, plan, &preview, false).lines();
         let lines = lines.iter().filter(|l| !l.is_empty());
         lines
@@ -81,7 +86,7 @@ fn bind(
     app: &App,
     args: &Do,
     world: &World,
-    kind: &dyn Kind,
+    (kind, with): (&dyn Kind, &[(String, Value)]),
     dir: &StateDir,
 ) -> Result<Loaded, Failure> {
     let here = std::env::current_dir().map_err(|e| Failure::io("find", Path::new("."), &e))?;
@@ -104,7 +109,7 @@ fn bind(
     ));
     document.id = format!("do:{}", args.kind);
     document.title = format!("one step of {}", args.kind);
-    let text = step_text(args, kind)?;
+    let text = step_text(args, kind, with)?;
     let plan_file: Arc<SourceFile> = SourceFile::new("--with", text);
     let binding = plan::bind(&Sources {
         document: &document,
@@ -144,10 +149,10 @@ fn bind(
 }
 
 /// The step as a plan file would say it: names, types and "did you mean" are then the engine's.
-fn step_text(args: &Do, kind: &dyn Kind) -> Result<String, Failure> {
+fn step_text(args: &Do, kind: &dyn Kind, given: &[(String, Value)]) -> Result<String, Failure> {
     let mut with: Map<String, Value> = Map::new();
     let mut plain: Vec<(String, String)> = Vec::new();
-    for (key, value) in &args.with {
+    for (key, value) in given {
         let (name, inner) = match key.split_once('.') {
             Some((name, inner)) if takes(kind, name).is_some_and(is_map) => (name, Some(inner)),
             _ => (key.as_str(), None),
@@ -156,27 +161,25 @@ fn step_text(args: &Do, kind: &dyn Kind) -> Result<String, Failure> {
             (_, Some(inner)) => {
                 let slot = with.entry(name.to_owned()).or_insert_with(|| Value::Object(Map::new()));
                 if let Value::Object(map) = slot {
-                    map.insert(inner.to_owned(), value.clone().into());
+                    map.insert(inner.to_owned(), value.clone());
                 }
             }
             (Some(ParamType::Strings | ParamType::Outputs), None) => {
                 let slot = with.entry(name.to_owned()).or_insert_with(|| Value::Array(Vec::new()));
                 if let Value::Array(list) = slot {
-                    list.push(value.clone().into());
+                    list.push(value.clone());
                 }
             }
             (
                 Some(ParamType::Bool | ParamType::Int | ParamType::Mode | ParamType::Duration),
                 None,
-            ) if value.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-                && !value.is_empty() =>
-            {
+            ) if value.as_str().is_some_and(is_plain) => {
                 twice(plain.iter().any(|(k, _)| k == name), name)?;
-                plain.push((name.to_owned(), value.clone()));
+                plain.push((name.to_owned(), value.as_str().unwrap_or_default().to_owned()));
             }
             _ => {
                 twice(with.contains_key(name), name)?;
-                with.insert(name.to_owned(), value.clone().into());
+                with.insert(name.to_owned(), value.clone());
             }
         }
     }
@@ -195,6 +198,11 @@ fn step_text(args: &Do, kind: &dyn Kind) -> Result<String, Failure> {
         let _ = writeln!(out, "          {}: {value}", quoted(key));
     }
     Ok(out)
+}
+
+/// Whether YAML reads a text as it stands, without quotes.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
 fn twice(there: bool, name: &str) -> Result<(), Failure> {
@@ -291,6 +299,12 @@ fn finish(
         });
     }
     for (name, value) in &outputs {
+        if let Some(list) = value.as_array() {
+            for item in list {
+                app.printer.data_line(&app.printer.clean_out(&format!("{name}: {}", line(item))));
+            }
+            continue;
+        }
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         app.printer.data_line(&app.printer.clean_out(&format!("{name}={text}")));
     }
@@ -300,4 +314,13 @@ fn finish(
         }
     }
     Ok(())
+}
+
+/// One item of a list on one line: its values in their order.
+fn line(item: &Value) -> String {
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match item {
+        Value::Object(map) => map.values().map(plain).collect::<Vec<_>>().join(": "),
+        other => plain(other),
+    }
 }

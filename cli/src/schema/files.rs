@@ -130,6 +130,7 @@ fn target() -> Value {
         "properties": {
             "kind": {"enum": ["local", "kubernetes"]},
             "context": {"type": "string"},
+            "local": {"type": "object", "description": "Where the platform `local` keeps its releases."},
             "namespaces": {},
             "repos": {"type": "object", "additionalProperties": {"type": "string"}},
             "databases": {"type": "object", "additionalProperties": {"type": "object"}},
@@ -137,6 +138,11 @@ fn target() -> Value {
             "backup": {"type": "object"},
             "ha": {"type": "object"},
             "identity": {"type": "string", "description": "What makes it this one and no other."},
+            "sops": {
+                "type": "object",
+                "properties": {"age_key_file": {"type": "string"}},
+                "additionalProperties": false,
+            },
             "values": {"type": "object", "description": "Your own."},
         },
         "required": ["kind"],

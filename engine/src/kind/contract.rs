@@ -93,7 +93,7 @@ pub enum Wait {
 /// One thing that a step would change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// `create`, `update`, `delete`, `run`, `ask`.
+    /// `create`, `update`, `delete`, `run`, `ask`, or `read` where nothing changes at all.
     pub op: String,
     /// What it is about.
     pub path: String,

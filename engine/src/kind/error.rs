@@ -62,17 +62,17 @@ impl StepError {
         }
     }
 
-    /// Keeps what was found.
-    #[must_use]
-    pub fn with_outputs(mut self, outputs: BTreeMap<String, Value>) -> Self {
-        self.outputs = outputs;
-        self
-    }
-
     /// Says what to do.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Says what was found out all the same.
+    #[must_use]
+    pub fn with_outputs(mut self, outputs: BTreeMap<String, Value>) -> Self {
+        self.outputs = outputs;
         self
     }
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::place::tidy;
-use super::{Place, Secret, SecretError, SecretRef, SecretSource, StepError};
-use crate::process::ChildEnd;
+use super::{ErrorCause, Place, Secret, SecretError, SecretRef, SecretSource, StepError};
+use crate::process::{Account, ChildEnd, ServiceEntry, ServiceSpec};
 
 /// What is on record of a step with this meaning on this target.
 #[derive(Debug, Clone, PartialEq)]
@@ -172,6 +172,31 @@ pub trait Launcher: Send + Sync {
         log: Option<PathBuf>,
         cancel: CancellationToken,
     ) -> Result<CommandOutcome, StepError>;
+
+    /// The same as another account, and with no variables but those of the specification.
+    ///
+    /// # Errors
+    /// As [`Launcher::run`], and where this launcher cannot.
+    async fn run_as(
+        &self,
+        account: Account,
+        spec: CommandSpec,
+        identity: &str,
+        log: Option<PathBuf>,
+        cancel: CancellationToken,
+    ) -> Result<CommandOutcome, StepError> {
+        let _ = (account, spec, identity, log, cancel);
+        Err(StepError::new(ErrorCause::NotStarted, "commands cannot change their account here"))
+    }
+
+    /// Starts a server that stays when the engine ends.
+    ///
+    /// # Errors
+    /// When it could not be started; nothing runs then.
+    async fn serve(&self, spec: ServiceSpec) -> Result<ServiceEntry, StepError> {
+        let _ = spec;
+        Err(StepError::new(ErrorCause::NotStarted, "no services can be started here"))
+    }
 }
 
 /// Reading only: what `observe`, `preview`, `prepare` and `verify` get.
@@ -191,6 +216,9 @@ pub struct Look {
     pub timeout: Option<Duration>,
     /// Who this attempt is: `workplan:<run>:<step>:<attempt>`.
     pub identity: Arc<str>,
+    /// What children start from. Tools that are built in have their settings there, as the programs
+    /// that they stand for would.
+    pub env: Arc<BaseEnv>,
     /// The outputs of this run so far are resolved into the parameters; secrets are here.
     pub(crate) secrets: Arc<dyn SecretSource>,
     pub(crate) launcher: Arc<dyn Launcher>,
@@ -214,6 +242,7 @@ impl Look {
             dry_run: false,
             timeout: None,
             identity: format!("workplan:-:{step}:0").into(),
+            env: Arc::default(),
             secrets,
             launcher,
             cancel: CancellationToken::new(),
@@ -249,12 +278,42 @@ impl Look {
         self.launcher.run(spec, &self.identity, None, self.cancel.clone()).await
     }
 
-    /// A secret's value.
+    /// A secret's value. A relative path in its reference starts where the text with it stands: at
+    /// the target's folder for values of the target file, else at the workplan's folder. It may lie
+    /// in a sibling repo, as in [`Look::locate`].
     ///
     /// # Errors
     /// When it is not to be had.
-    pub fn secret(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
-        self.secrets.resolve(reference)
+    pub async fn secret(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+        let placed = reference.try_placed(|path| match path.to_str() {
+            Some(text) => self.locate(text),
+            None => Ok(tidy(&self.path(path))),
+        });
+        let placed = placed.map_err(|error| SecretError {
+            reference: reference.to_string(),
+            why: error.help.map_or(error.what.clone(), |help| format!("{}; {help}", error.what)),
+        })?;
+        self.secrets.resolve(&placed, self).await
+    }
+
+    /// A variable of the environment that children start from.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&OsStr> {
+        let name = OsStr::new(name);
+        self.env.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str())
+    }
+
+    /// Where a program is, as a child would find it on the `PATH`; `None` where it is not.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Option<PathBuf> {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::env::split_paths(self.variable("PATH")?)
+            .filter(|folder| folder.is_absolute())
+            .map(|folder| folder.join(name))
+            .find(|path| {
+                std::fs::metadata(path)
+                    .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+            })
     }
 
     /// Makes known that a value is secret, wherever it came from: from now on every sink redacts
@@ -315,6 +374,30 @@ impl Hands {
             .launcher
             .run(spec, &self.look.identity, self.log.clone(), self.look.cancel.clone())
             .await
+    }
+
+    /// Runs a command as another account, with no variables but those of the specification. Its
+    /// working folder must be open to that account.
+    ///
+    /// # Errors
+    /// When it could not be started.
+    pub async fn run_as(
+        &self,
+        account: Account,
+        spec: CommandSpec,
+    ) -> Result<CommandOutcome, StepError> {
+        let cancel = self.look.cancel.clone();
+        let launcher = &self.look.launcher;
+        launcher.run_as(account, spec, &self.look.identity, self.log.clone(), cancel).await
+    }
+
+    /// Starts a server that stays when the engine ends. It is for platforms; a step that needs a
+    /// process only while it works uses [`Hands::run`].
+    ///
+    /// # Errors
+    /// When it could not be started; nothing runs then.
+    pub async fn serve(&self, spec: ServiceSpec) -> Result<ServiceEntry, StepError> {
+        self.look.launcher.serve(spec).await
     }
 }
 

@@ -22,6 +22,7 @@ pub use observation::{Observation, Seen};
 pub use param::{OutputType, ParamProblem, ParamSpec, ParamType};
 pub use place::Place;
 pub use registry::Registry;
+pub(crate) use secret::place_in_target;
 pub use secret::{Secret, SecretError, SecretRef, SecretSource, secret_variables};
 pub use with::With;
 

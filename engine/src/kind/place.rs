@@ -1,13 +1,17 @@
 //! Where a step happens, as a kind sees it.
 
 use serde_json::{Map, Value};
-use std::any::Any;
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::StepError;
 use crate::text::did_you_mean;
+
+/// Names the target's own folder where a path may name a repo: `@target:keys/age.txt`.
+pub(crate) const TARGET_FOLDER: &str = "@target";
 
 /// The target of a plan: its identity, its values, and what a platform keeps for it.
 ///
@@ -25,7 +29,7 @@ pub struct Place {
     pub folder: PathBuf,
     /// The values of the target file; secrets in them are references.
     pub values: Map<String, Value>,
-    slot: OnceLock<Arc<dyn Any + Send + Sync>>,
+    kept: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Place {
@@ -39,7 +43,7 @@ impl Place {
             live: false,
             folder: PathBuf::new(),
             values: Map::new(),
-            slot: OnceLock::new(),
+            kept: Mutex::default(),
         }
     }
 
@@ -63,11 +67,14 @@ impl Place {
         tidy(&self.folder.join(path))
     }
 
-    /// The folder of a sibling repo, by its name under `repos`.
+    /// The folder of a sibling repo, by its name under `repos`, or the target's own (`@target`).
     ///
     /// # Errors
     /// When the target names no such repo.
     pub fn repo(&self, name: &str) -> Result<PathBuf, StepError> {
+        if name == TARGET_FOLDER {
+            return Ok(self.path(""));
+        }
         let repos = self.value("repos").and_then(Value::as_object);
         match repos.and_then(|r| r.get(name)).and_then(Value::as_str) {
             Some(path) => Ok(self.path(path)),
@@ -83,10 +90,16 @@ impl Place {
         }
     }
 
-    /// What a platform keeps for this target, made by the first who asks.
-    pub fn shared<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<Arc<T>> {
-        let slot = self.slot.get_or_init(|| Arc::new(make()));
-        Arc::clone(slot).downcast().ok()
+    /// What a platform keeps for this target, one value of each type, made by the first who asks.
+    /// `make` must not ask for another one.
+    pub fn shared<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Ok(found)) = kept.get(&TypeId::of::<T>()).map(|v| Arc::clone(v).downcast()) {
+            return found;
+        }
+        let made = Arc::new(make());
+        kept.insert(TypeId::of::<T>(), Arc::clone(&made) as Arc<dyn Any + Send + Sync>);
+        made
     }
 }
 
@@ -149,8 +162,13 @@ mod tests {
     #[test]
     fn what_a_platform_keeps_is_made_once() {
         let place = place();
-        assert_eq!(*place.shared(|| 1_u8).unwrap(), 1);
-        assert_eq!(*place.shared(|| 2_u8).unwrap(), 1);
-        assert!(place.shared(|| "another type".to_owned()).is_none());
+        assert_eq!(*place.shared(|| 1_u8), 1);
+        assert_eq!(*place.shared(|| 2_u8), 1);
+        assert_eq!(*place.shared(|| "another type".to_owned()), "another type");
+    }
+
+    #[test]
+    fn the_targets_own_folder_is_named_like_a_repo() {
+        assert_eq!(place().repo("@target").unwrap(), Path::new("/lab/railiance-platform"));
     }
 }

@@ -1,17 +1,22 @@
 //! Secrets are references until the one child that needs them starts.
 
+use async_trait::async_trait;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+
+use super::Look;
+use super::place::TARGET_FOLDER;
 
 /// Where a secret's value is to be had.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SecretRef {
     /// `env:NAME`: an environment variable of the engine's own process.
     Env(String),
-    /// `file:PATH`: the file's content without its last line end.
+    /// `file:PATH`: the file's content without its last line end. [`Look::secret`] says where a
+    /// relative path starts.
     File(PathBuf),
     /// `sops:FILE#/path/to/key`: one value of a SOPS file.
     Sops {
@@ -64,6 +69,49 @@ impl SecretRef {
             "given" => rest.parse().map(Self::Given).map_err(|_| SHAPE),
             _ => Err(SHAPE),
         }
+    }
+}
+
+impl SecretRef {
+    /// The same reference with another path, for those that name a file.
+    ///
+    /// # Errors
+    /// What `place` says.
+    pub(crate) fn try_placed<E>(
+        &self,
+        place: impl FnOnce(&Path) -> Result<PathBuf, E>,
+    ) -> Result<Self, E> {
+        Ok(match self {
+            Self::File(path) => Self::File(place(path)?),
+            Self::Sops { file, path } => Self::Sops { file: place(file)?, path: path.clone() },
+            other => other.clone(),
+        })
+    }
+}
+
+/// Says of every secret reference in a target's values that its relative path starts at the
+/// target's folder: once a value is put into a step's parameters, nothing else tells.
+pub(crate) fn place_in_target(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            let Ok(reference) = SecretRef::parse(text) else { return };
+            let placed = reference.try_placed(|path| {
+                let named = path.to_str().is_some_and(|p| p.contains(':'));
+                Ok::<_, std::convert::Infallible>(if path.is_absolute() || named {
+                    path.to_path_buf()
+                } else {
+                    PathBuf::from(format!("{TARGET_FOLDER}:{}", path.display()))
+                })
+            });
+            if let Ok(placed) = placed
+                && placed != reference
+            {
+                *text = placed.to_string();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(place_in_target),
+        Value::Object(map) => map.values_mut().for_each(place_in_target),
+        _ => {}
     }
 }
 
@@ -141,16 +189,46 @@ pub struct SecretError {
 }
 
 /// Where values come from; the command line knows the environment, platforms know Secrets.
+#[async_trait]
 pub trait SecretSource: Send + Sync {
-    /// The value of a reference.
+    /// The value of a reference. Relative paths in it are resolved already. `look` is the handle of
+    /// who asks, for its target and for programs that have to be run; its own secrets may be asked
+    /// for, too.
     ///
     /// # Errors
     /// When it is missing or may not be read.
-    fn resolve(&self, reference: &SecretRef) -> Result<Secret, SecretError>;
+    async fn resolve(&self, reference: &SecretRef, look: &Look) -> Result<Secret, SecretError>;
 
     /// Takes note of a value that is secret though no reference gave it, for example one that a
     /// release's own Secret holds.
     fn conceal(&self, secret: &Secret) {
         let _ = secret;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn relative_references_in_a_target_say_that_they_start_there() {
+        let mut values = json!({
+            "databases": {"old": {"password": "file:keys/pw", "port": 5432}},
+            "values": ["sops:helm/x.sops.yaml#/a/b", "file:/etc/pw", "file:apps:pw", "env:PW"],
+        });
+        place_in_target(&mut values);
+        assert_eq!(
+            values,
+            json!({
+                "databases": {"old": {"password": "file:@target:keys/pw", "port": 5432}},
+                "values": [
+                    "sops:@target:helm/x.sops.yaml#/a/b", "file:/etc/pw", "file:apps:pw", "env:PW"
+                ],
+            })
+        );
+        let again = values.clone();
+        place_in_target(&mut values);
+        assert_eq!(values, again);
     }
 }

@@ -85,8 +85,8 @@ pub(super) fn called(value: &Value) -> &'static str {
 /// Whether an output of this type may stand where `ty` is wanted, as the whole value.
 pub(super) fn accepts(ty: ParamType, output: OutputType) -> bool {
     match ty {
-        ParamType::String | ParamType::Strings => output != OutputType::List,
-        ParamType::Value => true,
+        _ if output == OutputType::List => false,
+        ParamType::String | ParamType::Strings | ParamType::Value => true,
         ParamType::Int => output == OutputType::Int,
         ParamType::Bool => output == OutputType::Bool,
         // An output is a single value, and it is kept in the journal: no secret, no mapping.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::kind::SecretRef;
+use crate::kind::{SecretRef, place_in_target};
 use crate::text::{Diagnostic, Diagnostics, SourceFile, Span, did_you_mean};
 use crate::yaml::{self, Node};
 
@@ -22,6 +22,7 @@ pub const TARGET_KEYS: &[&str] = &[
     "backup",
     "ha",
     "identity",
+    "sops",
     "values",
 ];
 
@@ -152,7 +153,9 @@ impl Target {
             },
         };
         written_passwords(file, map, &mut found);
-        let Value::Object(values) = to_json(&node) else { return (None, found) };
+        let mut values = to_json(&node);
+        place_in_target(&mut values);
+        let Value::Object(values) = values else { return (None, found) };
         let identity = match map.get("identity").and_then(Node::as_str) {
             Some(own) => own.to_owned(),
             None if kind == "kubernetes" => {
@@ -190,7 +193,9 @@ impl Target {
                 if key == "live" && matches!(value, "true" | "false") {
                     self.reference.live = value == "true";
                 }
-                map.insert(part.to_owned(), scalar(value, true));
+                let mut value = scalar(value, true);
+                place_in_target(&mut value);
+                map.insert(part.to_owned(), value);
                 return;
             }
             let slot = map.entry(part.to_owned()).or_insert_with(|| Value::Object(Map::new()));

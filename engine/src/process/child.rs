@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 
-use super::{NamedProcess, Redactor};
+use super::{Account, NamedProcess, Redactor};
 
 /// An open file that becomes a child's standard input or output: one end of a pipe, as a rule.
 ///
@@ -77,6 +77,9 @@ pub struct ChildSpec {
     pub cwd: PathBuf,
     /// The complete environment; nothing is inherited.
     pub env: Vec<(OsString, OsString)>,
+    /// Who it runs as, without supplementary groups; `None` for the engine's own account. Only root
+    /// can choose.
+    pub account: Option<Account>,
     /// The attempt's identity. All processes of the step have it as `WORKPLAN_ATTEMPT`, which is
     /// one of the ways to find them again; so no two running steps may share one.
     pub identity: String,
@@ -119,6 +122,7 @@ impl ChildSpec {
             args: Vec::new(),
             cwd: cwd.into(),
             env: Vec::new(),
+            account: None,
             identity: identity.into(),
             stdin: Stdin::Null,
             stdout: None,

@@ -41,6 +41,17 @@ pub fn become_subreaper() -> io::Result<()> {
     Ok(nix::sys::prctl::set_child_subreaper(true)?)
 }
 
+/// The services that this process started. They are its descendants whichever supervisor is lost.
+static SPARED: Mutex<Vec<ProcessId>> = Mutex::new(Vec::new());
+
+/// Spares a service, with all its descendants, from being killed when a supervisor is lost.
+///
+/// A service is started by the engine's process itself, not through the supervisor, and has a
+/// session of its own. With the supervisor alive nothing ends it anyway.
+pub fn spare(service: ProcessId) {
+    lock(&SPARED).push(service);
+}
+
 /// How the supervisor process is started.
 #[derive(Debug, Clone)]
 pub struct SupervisorConfig {
@@ -86,7 +97,6 @@ pub(super) struct Shared {
     runs: Mutex<HashMap<u64, UnboundedSender<Reply>>>,
     pid: u32,
     child: Mutex<Child>,
-    spared: Mutex<Vec<ProcessId>>,
     /// Cancelled and replaced by [`Supervisor::kill_all`].
     killed: Mutex<CancellationToken>,
     closing: AtomicBool,
@@ -123,7 +133,6 @@ impl Supervisor {
             runs: Mutex::default(),
             pid: child.id(),
             child: Mutex::new(child),
-            spared: Mutex::default(),
             killed: Mutex::default(),
             closing: AtomicBool::new(false),
             ended: CancellationToken::new(),
@@ -165,14 +174,6 @@ impl Supervisor {
     pub async fn kill_all(&self) -> Result<(), ProcessError> {
         std::mem::take(&mut *lock(&self.shared.killed)).cancel();
         self.shared.send(&Request::KillEverything, &[]).await.map_err(ProcessError::Socket)
-    }
-
-    /// Spares a service, with all its descendants, from being killed when the supervisor is lost.
-    ///
-    /// A service is started by the engine's process itself, not through the supervisor, and has a
-    /// session of its own. With the supervisor alive nothing ends it anyway.
-    pub fn spare(&self, service: ProcessId) {
-        lock(&self.shared.spared).push(service);
     }
 
     /// Ends the supervisor and everything it still runs, and waits until it has gone.
@@ -277,7 +278,7 @@ impl Shared {
         if expected {
             return;
         }
-        let spared: Vec<i32> = lock(&self.spared)
+        let spared: Vec<i32> = lock(&SPARED)
             .iter()
             .filter(|service| service.liveness() == super::Liveness::Alive)
             .map(|service| service.pid)
@@ -291,7 +292,8 @@ impl Shared {
                 kept.extend(table.descendants(*pid).iter().map(|process| process.pid));
             }
             let mut all = table.descendants(me);
-            all.retain(|process| !kept.contains(&process.pid));
+            // A service's orphan is in its session still.
+            all.retain(|p| !kept.contains(&p.pid) && !spared.contains(&p.session));
             all
         };
         let deadline = Instant::now() + ORPHANS_WAIT;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 
 use super::wire::{ATTEMPT_VARIABLE, Command};
-use super::{ChildSpec, ProcessError};
+use super::{Account, ChildSpec, ProcessError};
 
 /// Checks what would fail later with less to say.
 pub(super) fn command(spec: &ChildSpec) -> Result<Command, ProcessError> {
@@ -36,7 +36,13 @@ pub(super) fn command(spec: &ChildSpec) -> Result<Command, ProcessError> {
     let mut env = spec.env.clone();
     env.retain(|(name, _)| name != ATTEMPT_VARIABLE);
     env.push((ATTEMPT_VARIABLE.into(), spec.identity.clone().into()));
-    Ok(Command { program: resolve(spec)?, cwd: spec.cwd.clone(), args: spec.args.clone(), env })
+    Ok(Command {
+        program: resolve(spec)?,
+        cwd: spec.cwd.clone(),
+        args: spec.args.clone(),
+        env,
+        account: spec.account.filter(|account| *account != Account::current()),
+    })
 }
 
 /// Looks the program up here, in the child's own `PATH`: the quick way to spawn would use the

@@ -89,6 +89,14 @@ pub enum ProcessError {
     /// A pipe could not be made or read.
     #[error("read the output of the process")]
     Pipe(#[source] io::Error),
+    /// A service could not be started.
+    #[error("start the service `{program}`: {why}")]
+    Service {
+        /// The server's executable.
+        program: PathBuf,
+        /// Why, in words.
+        why: String,
+    },
     /// The supervisor could not be spoken to.
     #[error("speak to the supervisor")]
     Socket(#[source] io::Error),

@@ -56,6 +56,13 @@ impl ProcessId {
         })
     }
 
+    /// Whether it ran on this machine since its last boot, so that its descendants may be here.
+    pub(super) fn is_of_this_boot(&self) -> bool {
+        host().is_ok_and(|h| h == self.host)
+            && boot_id().is_ok_and(|b| b == self.boot_id)
+            && pid_namespace().is_ok_and(|n| n == self.pid_namespace)
+    }
+
     /// Whether this process still lives.
     #[must_use]
     pub fn liveness(&self) -> Liveness {

@@ -11,6 +11,9 @@
 //! No cgroup is used: a writable delegated one is rare where operators work (a laptop, a CI
 //! container, an SSH session as root), and the subreaper has to be right without it anyway.
 //!
+//! Servers of a platform are the exception: a [`ServiceSpec`] is started by the engine's own process,
+//! is written down before it runs, and stays when the engine ends.
+//!
 //! What this cannot end: a process of another user that we may not signal (`sudo` in a step), one
 //! in an uninterruptible kernel wait, and one that a foreign daemon (systemd, Docker) started at a
 //! step's request. The first two are named in [`Finished::survivors`].
@@ -25,16 +28,18 @@ mod lock;
 mod output;
 mod redact;
 mod run;
+mod service;
 mod supervise;
 mod table;
 mod trees;
 mod wire;
 
 pub use child::{Cause, ChildEnd, ChildSpec, Exit, Finished, Stdin};
-pub use client::{Supervisor, SupervisorConfig, become_subreaper};
+pub use client::{Supervisor, SupervisorConfig, become_subreaper, spare};
 pub use error::ProcessError;
 pub use identity::{Liveness, ProcessId};
 pub use lock::wait_supervisor_gone;
 pub use redact::{RedactStream, Redactor};
+pub use service::{Account, Ended, ServiceEntry, ServiceSpec, ServiceStarter, become_service};
 pub use supervise::{socket_from_stdin, supervise};
 pub use wire::{ATTEMPT_VARIABLE, NamedProcess};

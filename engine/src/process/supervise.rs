@@ -267,6 +267,10 @@ impl Supervision {
             .stdin(Stdio::from(stdin))
             .stdout(Stdio::from(stdout))
             .stderr(Stdio::from(stderr));
+        if let Some(account) = command.account {
+            // Setting the user takes the supplementary groups away as well.
+            child.gid(account.gid).uid(account.uid);
+        }
         // The mask is inherited. A SIGCHLD that is lost here is made up for by the next `reap`.
         let unblocked = SigSet::empty().thread_set_mask();
         let spawned = unblocked.map_err(io::Error::from).and_then(|()| child.spawn());

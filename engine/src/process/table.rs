@@ -21,6 +21,7 @@ pub(super) struct Process {
     pub(super) parent: i32,
     pub(super) group: i32,
     pub(super) session: i32,
+    pub(super) started: u64,
 }
 
 /// A reader of `/proc`.
@@ -78,7 +79,13 @@ impl Table {
         children
     }
 
-    fn everything(&self) -> Vec<Process> {
+    /// One process, if it has not ended.
+    pub(super) fn process(&self, pid: i32) -> Option<Process> {
+        self.stat(pid).filter(|stat| !stat.is_dead()).map(|stat| process(pid, &stat))
+    }
+
+    /// Every process that has not ended.
+    pub(super) fn everything(&self) -> Vec<Process> {
         let Ok(entries) = fs::read_dir(&self.root) else { return Vec::new() };
         let pids = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
         pids.filter_map(|pid| {
@@ -113,7 +120,13 @@ impl Table {
 }
 
 fn process(pid: i32, stat: &Stat) -> Process {
-    Process { pid, parent: stat.parent, group: stat.group, session: stat.session }
+    Process {
+        pid,
+        parent: stat.parent,
+        group: stat.group,
+        session: stat.session,
+        started: stat.started_ticks,
+    }
 }
 
 fn below(root: i32, all: &[Process]) -> Vec<Process> {

@@ -95,7 +95,7 @@ mod tests {
     const SUPERVISOR: i32 = 5;
 
     fn process(pid: i32, parent: i32, group: i32, session: i32) -> Process {
-        Process { pid, parent, group, session }
+        Process { pid, parent, group, session, started: 0 }
     }
 
     fn owners(all: &[Process], marked: &[(i32, &str)]) -> Vec<(i32, Option<u64>)> {

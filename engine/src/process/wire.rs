@@ -18,6 +18,8 @@ use nix::sys::socket::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::Account;
+
 /// The variable that carries an attempt's identity into every process of its step.
 pub const ATTEMPT_VARIABLE: &str = "WORKPLAN_ATTEMPT";
 
@@ -131,6 +133,8 @@ pub(super) struct Command {
     pub(super) cwd: PathBuf,
     pub(super) args: Vec<OsString>,
     pub(super) env: Vec<(OsString, OsString)>,
+    /// Another account than the supervisor's own.
+    pub(super) account: Option<Account>,
 }
 
 impl Command {
@@ -146,6 +150,8 @@ impl Command {
         };
         push(&[self.program.as_os_str()]);
         push(&[self.cwd.as_os_str()]);
+        let account = self.account.map(|a| format!("{}:{}", a.uid, a.gid)).unwrap_or_default();
+        push(&[OsStr::new(&account)]);
         push(&[OsStr::new(&self.args.len().to_string())]);
         for arg in &self.args {
             push(&[arg]);
@@ -171,6 +177,10 @@ impl Command {
         let mut strings = bytes.strip_suffix(&[0])?.split(|byte| *byte == 0).map(<[u8]>::to_vec);
         let program = PathBuf::from(OsString::from_vec(strings.next()?));
         let cwd = PathBuf::from(OsString::from_vec(strings.next()?));
+        let account = match String::from_utf8(strings.next()?).ok()?.split_once(':') {
+            None => None,
+            Some((uid, gid)) => Some(Account { uid: uid.parse().ok()?, gid: gid.parse().ok()? }),
+        };
         let count: usize = String::from_utf8(strings.next()?).ok()?.parse().ok()?;
         let args: Vec<OsString> = strings.by_ref().take(count).map(OsString::from_vec).collect();
         let mut env = Vec::new();
@@ -180,7 +190,7 @@ impl Command {
             let value = value[1..].to_vec();
             env.push((OsString::from_vec(name.to_vec()), OsString::from_vec(value)));
         }
-        (args.len() == count).then_some(Command { program, cwd, args, env })
+        (args.len() == count).then_some(Command { program, cwd, args, env, account })
     }
 }
 
@@ -195,6 +205,7 @@ mod tests {
             cwd: "/".into(),
             args: args.iter().map(OsString::from).collect(),
             env: env.iter().map(|(n, v)| (n.into(), v.into())).collect(),
+            account: None,
         }
     }
 
@@ -204,6 +215,7 @@ mod tests {
             command(&[], &[]),
             command(&["", "a b", ""], &[("A", ""), ("B", "x=y\nz")]),
             command(&[], &[("LARGE", &"x".repeat(1 << 20))]),
+            Command { account: Some(Account { uid: 101, gid: 104 }), ..command(&["-v"], &[]) },
         ] {
             assert_eq!(Command::unseal(case.seal().unwrap()).unwrap(), case);
         }

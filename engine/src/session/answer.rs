@@ -28,10 +28,12 @@ pub fn answer(state_dir: &StateDir, run: &str, event: &Event) -> Result<(), Sess
 
 struct NoSecrets;
 
+#[async_trait::async_trait]
 impl crate::kind::SecretSource for NoSecrets {
-    fn resolve(
+    async fn resolve(
         &self,
         reference: &crate::kind::SecretRef,
+        _look: &crate::kind::Look,
     ) -> Result<crate::kind::Secret, crate::kind::SecretError> {
         Err(crate::kind::SecretError {
             reference: reference.to_string(),

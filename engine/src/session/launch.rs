@@ -14,7 +14,8 @@ use super::vault::Vault;
 use super::world::World;
 use crate::kind::{BaseEnv, CommandOutcome, CommandSpec, ErrorCause, Launcher, StepError};
 use crate::process::{
-    Cause, ChildSpec, Exit, NamedProcess, ProcessError, Stdin, Supervisor, SupervisorConfig,
+    Account, Cause, ChildSpec, Exit, NamedProcess, ProcessError, ServiceEntry, ServiceSpec,
+    ServiceStarter, Stdin, Supervisor, SupervisorConfig,
 };
 
 /// The most of standard output that a step may hand on as outputs.
@@ -29,9 +30,10 @@ pub(super) type Line = (String, String);
 pub(crate) struct Supervised {
     config: SupervisorConfig,
     supervisor: OnceCell<Supervisor>,
-    env: BaseEnv,
+    pub(super) env: Arc<BaseEnv>,
     vault: Arc<Vault>,
     lines: Option<mpsc::Sender<Line>>,
+    services: ServiceStarter,
     /// The identities of children that run now.
     names: Mutex<BTreeSet<String>>,
 }
@@ -76,8 +78,9 @@ impl Supervised {
         let (program, mut args) = world.supervisor.clone();
         args.extend(lock_file.iter().map(OsString::from));
         let config = SupervisorConfig { program, args, lock_file };
-        let names = Mutex::default();
-        Arc::new(Self { config, supervisor: OnceCell::new(), env, vault, lines, names })
+        let (supervisor, env, names) = (OnceCell::new(), Arc::new(env), Mutex::default());
+        let services = world.services.clone();
+        Arc::new(Self { config, supervisor, env, vault, lines, services, names })
     }
 
     /// Ends every child at once.
@@ -96,9 +99,10 @@ impl Supervised {
         }
     }
 
-    fn environment(&self, spec: &CommandSpec) -> Vec<(OsString, OsString)> {
+    fn environment(&self, spec: &CommandSpec, base: bool) -> Vec<(OsString, OsString)> {
         use std::os::unix::ffi::OsStringExt as _;
-        let mut all: BTreeMap<OsString, OsString> = self.env.0.iter().cloned().collect();
+        let base = self.env.0.iter().filter(|_| base);
+        let mut all: BTreeMap<OsString, OsString> = base.cloned().collect();
         for (name, value) in &spec.env {
             all.insert(name.into(), value.into());
         }
@@ -107,12 +111,10 @@ impl Supervised {
         }
         all.into_iter().collect()
     }
-}
 
-#[async_trait]
-impl Launcher for Supervised {
-    async fn run(
+    async fn start(
         &self,
+        account: Option<Account>,
         mut spec: CommandSpec,
         identity: &str,
         log: Option<PathBuf>,
@@ -129,7 +131,8 @@ impl Launcher for Supervised {
         let name = Name::take(&self.names, identity);
         let mut child = ChildSpec::new(program, &spec.cwd, &name.name);
         child.args = args.to_vec();
-        child.env = self.environment(&spec);
+        child.env = self.environment(&spec, account.is_none());
+        child.account = account;
         child.stdin = match (&spec.stdin, spec.read_from.take()) {
             (_, Some(end)) => Stdin::From(end),
             (Some(secret), None) => Stdin::Bytes(secret.reveal().to_vec()),
@@ -177,6 +180,34 @@ impl Launcher for Supervised {
             log,
             notes,
         })
+    }
+}
+
+#[async_trait]
+impl Launcher for Supervised {
+    async fn run(
+        &self,
+        spec: CommandSpec,
+        identity: &str,
+        log: Option<PathBuf>,
+        cancel: CancellationToken,
+    ) -> Result<CommandOutcome, StepError> {
+        self.start(None, spec, identity, log, cancel).await
+    }
+
+    async fn run_as(
+        &self,
+        account: Account,
+        spec: CommandSpec,
+        identity: &str,
+        log: Option<PathBuf>,
+        cancel: CancellationToken,
+    ) -> Result<CommandOutcome, StepError> {
+        self.start(Some(account), spec, identity, log, cancel).await
+    }
+
+    async fn serve(&self, spec: ServiceSpec) -> Result<ServiceEntry, StepError> {
+        self.services.start(spec).await.map_err(|e| not_started(&e))
     }
 }
 

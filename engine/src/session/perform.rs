@@ -111,6 +111,7 @@ impl Workshop {
             dry_run: self.dry_run,
             timeout: step.timeout(),
             identity: format!("workplan:{}:{}:{attempt}", self.run, step.id).into(),
+            env: Arc::clone(&self.launcher.env),
             secrets: self.vault.clone(),
             launcher: self.launcher.clone(),
             cancel,
@@ -186,7 +187,12 @@ pub(super) async fn apply(
             }
             Ok(Box::new(applied))
         }
-        Err(error) => Err(Box::new(error)),
+        Err(mut error) => {
+            for value in error.outputs.values_mut() {
+                *value = vault.redact(std::mem::take(value));
+            }
+            Err(Box::new(error))
+        }
     }
 }
 

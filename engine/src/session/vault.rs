@@ -1,11 +1,12 @@
-//! Secrets in use: each value is fetched once and never leaves unredacted.
+//! Secrets in use: no value leaves unredacted.
 
+use async_trait::async_trait;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-use crate::kind::{Secret, SecretError, SecretRef, SecretSource};
+use crate::kind::{Look, Secret, SecretError, SecretRef, SecretSource};
 use crate::process::Redactor;
 
 /// A source of secrets that remembers what it gave out, so that every sink can redact it.
@@ -15,32 +16,41 @@ pub(crate) struct Vault {
 }
 
 struct Known {
+    /// What cannot change while this process lives, by its reference.
     values: BTreeMap<String, Secret>,
+    /// All that was given out or made known, each once.
+    all: Vec<Secret>,
     redactor: Arc<Redactor>,
 }
 
 impl Known {
-    fn keep(&mut self, name: String, secret: Secret) {
-        self.values.insert(name, secret);
-        self.redactor = Arc::new(Redactor::new(self.values.values().map(Secret::reveal)));
+    fn conceal(&mut self, secret: &Secret) {
+        if !self.all.contains(secret) {
+            self.all.push(secret.clone());
+            self.redactor = Arc::new(Redactor::new(self.all.iter().map(Secret::reveal)));
+        }
     }
 }
 
 impl Vault {
     pub(crate) fn new(source: Arc<dyn SecretSource>) -> Arc<Self> {
-        let known = Known { values: BTreeMap::new(), redactor: Arc::new(Redactor::none()) };
+        let known = Known {
+            values: BTreeMap::new(),
+            all: Vec::new(),
+            redactor: Arc::new(Redactor::none()),
+        };
         Arc::new(Self { source, known: Mutex::new(known) })
     }
 
     /// Takes out every value that was given out so far.
     pub(crate) fn redactor(&self) -> Arc<Redactor> {
-        Arc::clone(&self.known.lock().unwrap_or_else(PoisonError::into_inner).redactor)
+        Arc::clone(&self.known().redactor)
     }
 
     /// A JSON value with every text redacted.
     pub(crate) fn redact(&self, value: Value) -> Value {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.values.is_empty() {
+        let known = self.known();
+        if known.all.is_empty() {
             return value;
         }
         let redactor = Arc::clone(&known.redactor);
@@ -62,23 +72,31 @@ fn redact_json(value: Value, redactor: &Redactor) -> Value {
     }
 }
 
+impl Vault {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
 impl SecretSource for Vault {
-    fn resolve(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+    async fn resolve(&self, reference: &SecretRef, look: &Look) -> Result<Secret, SecretError> {
+        // A step may write the file or the Secret that a later one refers to.
+        let fixed = matches!(reference, SecretRef::Env(_) | SecretRef::Given(_));
         let name = reference.to_string();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(secret) = known.values.get(&name) {
+        if fixed && let Some(secret) = self.known().values.get(&name) {
             return Ok(secret.clone());
         }
-        let secret = self.source.resolve(reference)?;
-        known.keep(name, secret.clone());
+        let secret = self.source.resolve(reference, look).await?;
+        let mut known = self.known();
+        known.conceal(&secret);
+        if fixed {
+            known.values.insert(name, secret.clone());
+        }
         Ok(secret)
     }
 
     fn conceal(&self, secret: &Secret) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if !known.values.values().any(|v| v == secret) {
-            let name = format!("concealed:{}", known.values.len());
-            known.keep(name, secret.clone());
-        }
+        self.known().conceal(secret);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::journal::StoredEvent;
 use crate::kind::{BaseEnv, Registry, SecretSource};
+use crate::process::ServiceStarter;
 use crate::run::{Event, RunState};
 
 /// What a command brings along.
@@ -19,6 +20,8 @@ pub struct World {
     /// Program and arguments that call [`crate::process::supervise()`]; the path of a lock file is
     /// appended where there is one.
     pub supervisor: (PathBuf, Vec<OsString>),
+    /// How servers are started that stay when the engine ends.
+    pub services: ServiceStarter,
     /// A folder of locks that all state folders share, so that two clones do not work on one named
     /// target at once. The implicit target is the state folder itself and needs none.
     pub machine_locks: Option<PathBuf>,

@@ -77,7 +77,7 @@ pub(crate) fn engine_without_supervisor(folder: &Path) {
         let supervisor = supervisor().await;
         fs::write(folder.join("supervisor"), format!("{}\n", supervisor.pid())).unwrap();
         let mut service = Command::new("setsid").args(["sleep", "304"]).spawn().unwrap();
-        supervisor.spare(ProcessId::of(service.id().cast_signed()).unwrap());
+        workplan_engine::process::spare(ProcessId::of(service.id().cast_signed()).unwrap());
         let run = supervisor.run(sh(folder, STUBBORN), CancellationToken::new()).await;
         assert!(service.try_wait().unwrap().is_none(), "the service was killed");
         service.kill().unwrap();

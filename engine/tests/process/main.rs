@@ -1,7 +1,8 @@
 //! The process layer with real processes.
 //!
-//! This executable plays three parts: the test runner, the supervisor (`supervise [LOCK]`) and an
-//! engine that can be killed (`engine SCENARIO FOLDER`).
+//! This executable plays four parts: the test runner, the supervisor (`supervise [LOCK]`), the
+//! program that becomes a service (`service`) and an engine that can be killed (`engine SCENARIO
+//! FOLDER`).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "how the executable reports as an engine")]
@@ -9,6 +10,7 @@
 mod death;
 mod outcome;
 mod output;
+mod service;
 mod support;
 
 use std::path::{Path, PathBuf};
@@ -20,9 +22,11 @@ fn main() {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[1..] {
         ["supervise"] => supervise(None),
         ["supervise", lock] => supervise(Some(lock.into())),
+        ["service"] => std::process::exit(workplan_engine::process::become_service()),
         ["engine", scenario, folder] => engine(scenario, Path::new(folder)),
         _ => {
-            let trials = [death::trials(), outcome::trials(), output::trials()].concat_all();
+            let trials = [death::trials(), outcome::trials(), output::trials(), service::trials()]
+                .concat_all();
             libtest_mimic::run(&Arguments::from_args(), trials).exit();
         }
     }
@@ -38,6 +42,7 @@ fn engine(scenario: &str, folder: &Path) {
         "death" => death::engine(folder),
         "lost" => death::engine_without_supervisor(folder),
         "silent" => death::engine_with_silent_supervisor(folder),
+        "service" => service::engine_with_service(folder),
         "clean" => outcome::engine_that_ignores_signals(folder),
         "flood" => output::engine_with_much_output(folder),
         "cost" => outcome::engine_that_measures(folder),

@@ -42,7 +42,7 @@ struct Session {
     user: String,
     deadline: Duration,
     task: tokio::task::JoinHandle<()>,
-    _way: Reached,
+    _way: Option<Reached>,
 }
 
 impl Drop for Session {
@@ -50,6 +50,14 @@ impl Drop for Session {
         self.task.abort();
     }
 }
+
+/// Settings of every session. A server that lost its client notices within seconds instead of
+/// finishing a statement of an hour for nobody; servers before 14 do not know that setting, so it
+/// is asked for after the connecting.
+const NOTICE_LOSS: &str = "do $$ begin \
+    if current_setting('server_version_num')::int >= 140000 then \
+        set client_connection_check_interval = '2s'; \
+    end if; end $$";
 
 impl Session {
     /// Connects. `deadline` bounds the connecting and, later, each statement.
@@ -60,21 +68,32 @@ impl Session {
         deadline: Duration,
     ) -> Result<Self, SqlError> {
         let at = login.endpoint.to_string();
-        let way = view.reach(&login.endpoint).await?;
         let mut config = Config::new();
         config
-            .host(way.address.ip().to_string())
-            .port(way.address.port())
             .user(&login.user)
             .dbname(&login.database)
             .application_name(&login.application)
-            .connect_timeout(deadline);
+            .connect_timeout(deadline)
+            .keepalives_idle(Duration::from_secs(30));
         if !options.is_empty() {
             config.options(options);
         }
         if let Some(password) = &login.password {
             config.password(password.reveal());
         }
+        let way = match login.endpoint.socket() {
+            Some((folder, port)) => {
+                config.host_path(folder).port(port);
+                None
+            }
+            None => {
+                let reach = tokio::time::timeout(deadline, view.reach(&login.endpoint)).await;
+                let way =
+                    reach.map_err(|_| SqlError::Silent { at: at.clone(), after: deadline })??;
+                config.host(way.address.ip().to_string()).port(way.address.port());
+                Some(way)
+            }
+        };
         let connected = tokio::time::timeout(deadline, config.connect(NoTls)).await;
         let (client, connection) = match connected {
             Err(_) => return Err(SqlError::Silent { at, after: deadline }),
@@ -85,18 +104,32 @@ impl Session {
             // Its end is seen by whoever asks the client next.
             let _ = connection.await;
         });
-        Ok(Self { client, at, user: login.user.clone(), deadline, task, _way: way })
+        let session = Self { client, at, user: login.user.clone(), deadline, task, _way: way };
+        session.bounded(session.client.batch_execute(NOTICE_LOSS)).await?;
+        Ok(session)
     }
 
     async fn bounded<T>(
         &self,
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, SqlError> {
-        match tokio::time::timeout(self.deadline, work).await {
-            Err(_) => Err(SqlError::Silent { at: self.at.clone(), after: self.deadline }),
-            Ok(Err(error)) => Err(SqlError::of(&self.at, &self.user, &error)),
+        self.within(self.deadline, work).await
+    }
+
+    async fn within<T>(
+        &self,
+        deadline: Duration,
+        work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, SqlError> {
+        match tokio::time::timeout(deadline, work).await {
+            Err(_) => Err(SqlError::Silent { at: self.at.clone(), after: deadline }),
+            Ok(Err(error)) => Err(self.error(&error)),
             Ok(Ok(value)) => Ok(value),
         }
+    }
+
+    fn error(&self, error: &tokio_postgres::Error) -> SqlError {
+        SqlError::of(&self.at, &self.user, error)
     }
 }
 
@@ -124,6 +157,33 @@ impl Reader {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, SqlError> {
         self.inner.bounded(self.inner.client.query(sql, params)).await
+    }
+
+    /// The rows of one statement that may take longer than others.
+    ///
+    /// # Errors
+    /// As [`Reader::connect`].
+    pub async fn rows_within(
+        &self,
+        deadline: Duration,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, SqlError> {
+        self.inner.within(deadline, self.inner.client.query(sql, params)).await
+    }
+
+    /// Does statements that return nothing and change at most this session, `SET` or `BEGIN`.
+    ///
+    /// # Errors
+    /// As [`Reader::connect`].
+    pub async fn set(&self, sql: &str) -> Result<(), SqlError> {
+        self.inner.bounded(self.inner.client.batch_execute(sql)).await
+    }
+
+    /// The error of a statement that was done through [`Reader::client`].
+    #[must_use]
+    pub fn error(&self, error: &tokio_postgres::Error) -> SqlError {
+        self.inner.error(error)
     }
 
     /// The client itself, for a snapshot transaction (`BEGIN ISOLATION LEVEL REPEATABLE READ READ
@@ -166,6 +226,20 @@ impl Writer {
     /// As [`Reader::connect`].
     pub async fn run(&self, sql: &str) -> Result<(), SqlError> {
         self.inner.bounded(self.inner.client.batch_execute(sql)).await
+    }
+
+    /// As [`Writer::run`], for a statement that may take longer than others.
+    ///
+    /// # Errors
+    /// As [`Reader::connect`].
+    pub async fn run_within(&self, deadline: Duration, sql: &str) -> Result<(), SqlError> {
+        self.inner.within(deadline, self.inner.client.batch_execute(sql)).await
+    }
+
+    /// The error of a statement that was done through [`Writer::client`].
+    #[must_use]
+    pub fn error(&self, error: &tokio_postgres::Error) -> SqlError {
+        self.inner.error(error)
     }
 
     /// The client itself. Statements on it have no deadline but the caller's.

@@ -60,7 +60,7 @@ impl CommandStep {
     }
 
     /// A script as a child; secrets are resolved here, directly before it starts.
-    fn spec(
+    async fn spec(
         &self,
         look: &Look,
         script: &ShellScript,
@@ -77,7 +77,7 @@ impl CommandStep {
         let mut spec = CommandSpec::shell(script, &cwd, timeout);
         spec.env = self.env.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         for (name, reference) in &self.secrets {
-            let value = look.secret(reference).map_err(|e| not_started(e.to_string()))?;
+            let value = look.secret(reference).await.map_err(|e| not_started(e.to_string()))?;
             if value.reveal().contains(&0) {
                 return Err(not_started(format!(
                     "the secret `{reference}` has a NUL byte and cannot be a variable"
@@ -92,7 +92,7 @@ impl CommandStep {
     /// Asks the check: the world has the word, not the record.
     async fn ask(&self, look: &Look, check: &ShellScript) -> Observation {
         let timeout = look.timeout.map_or(CHECK, |t| t.min(CHECK));
-        let spec = match self.spec(look, check, timeout) {
+        let spec = match self.spec(look, check, timeout).await {
             Ok(spec) => spec,
             Err(e) => return Observation::unknown(format!("the check could not be asked: {e}")),
         };
@@ -244,7 +244,7 @@ impl Step for CommandStep {
             ));
         };
         let timeout = Self::deadline(hands);
-        let spec = self.spec(hands, run, timeout)?;
+        let spec = self.spec(hands, run, timeout).await?;
         let secrets = spec.secret_env.clone();
         let outcome = hands.run(spec).await?;
         if let Some(error) = ending::error(&who, &run.text, &outcome, timeout) {
@@ -282,7 +282,7 @@ impl Step for CommandStep {
             };
         };
         let timeout = Self::deadline(hands);
-        let mut spec = self.spec(hands, undo, timeout)?;
+        let mut spec = self.spec(hands, undo, timeout).await?;
         spec.capture = false;
         let outcome = hands.run(spec).await?;
         let who = format!("the undo of `{}`", hands.step);

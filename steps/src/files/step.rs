@@ -16,6 +16,7 @@ use super::place::{self, Place, State};
 use super::replace::{self, Whole};
 use super::undo::{Back, Before, not_started, take_back};
 use super::wanted::{Wanted, octal};
+use crate::blocking::blocking;
 
 /// The largest content that is shown, in bytes.
 const SHOWN: usize = 64 * 1024;
@@ -55,11 +56,12 @@ impl ContentStep {
         }
     }
 
-    fn bytes(&self, look: &Look) -> Result<Vec<u8>, String> {
+    async fn bytes(&self, look: &Look) -> Result<Vec<u8>, String> {
         match &self.content {
             Content::Text(text) => Ok(text.clone().into_bytes()),
             Content::Secret(reference) => look
                 .secret(reference)
+                .await
                 .map(|secret| secret.reveal().to_vec())
                 .map_err(|e| e.to_string()),
         }
@@ -68,7 +70,7 @@ impl ContentStep {
     /// Looks at the disk and resolves what is wanted, off the async threads.
     async fn both(&self, look: &Look) -> Result<(Place, Wanted), String> {
         let path = look.path(&self.path);
-        let bytes = self.bytes(look)?;
+        let bytes = self.bytes(look).await?;
         let (mode, owner) = (self.mode, self.owner.clone());
         blocking(move || {
             let owner = owner.as_deref().map(owner::resolve).transpose()?;
@@ -285,15 +287,6 @@ impl Step for ContentStep {
 
 /// A path without `.` and doubled slashes, so that one file has one name. `..` stays: what it
 /// means is known only where the links are.
-fn plain(path: &Path) -> PathBuf {
+pub(super) fn plain(path: &Path) -> PathBuf {
     path.components().filter(|c| *c != Component::CurDir).collect()
-}
-
-/// Runs file work where it may block.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(value) => value,
-        // Nobody aborts it, so it can only have panicked.
-        Err(e) => std::panic::resume_unwind(e.into_panic()),
-    }
 }

@@ -14,6 +14,6 @@ mod check;
 mod expected;
 mod request;
 mod step;
-mod words;
+pub(crate) mod words;
 
 pub use check::HttpCheck;

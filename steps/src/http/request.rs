@@ -77,7 +77,7 @@ impl Request {
     ///
     /// # Errors
     /// When a secret or the file with the authorities is not to be had.
-    pub(super) fn ready(&self, look: &Look) -> Result<Ready, StepError> {
+    pub(super) async fn ready(&self, look: &Look) -> Result<Ready, StepError> {
         let not_started = |what: String| StepError::new(ErrorCause::NotStarted, what);
         let url = reqwest::Url::parse(&self.url)
             .map_err(|e| not_started(format!("the URL cannot be read: {e}")))?;
@@ -89,7 +89,7 @@ impl Request {
                 .ok_or_else(|| not_started(format!("the header `{name}` cannot be sent")))?;
         }
         for (name, reference) in &self.secret_headers {
-            let secret = look.secret(reference).map_err(|e| not_started(e.to_string()))?;
+            let secret = look.secret(reference).await.map_err(|e| not_started(e.to_string()))?;
             let value = HeaderValue::from_bytes(secret.reveal()).map(|mut value| {
                 value.set_sensitive(true);
                 value

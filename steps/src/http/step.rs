@@ -66,7 +66,7 @@ impl CheckStep {
 
     /// Asks once more what passed before.
     async fn ask_again(&self, look: &Look, record: &str) -> Observation {
-        let ready = match self.request.ready(look) {
+        let ready = match self.request.ready(look).await {
             Ok(ready) => ready,
             Err(e) => return Observation::unknown(e.to_string()),
         };
@@ -163,7 +163,7 @@ impl Step for CheckStep {
     }
 
     async fn apply(&self, hands: &Hands) -> Result<Applied, StepError> {
-        let ready = self.request.ready(hands)?;
+        let ready = self.request.ready(hands).await?;
         let began = Instant::now();
         // The step's own deadline, where it is earlier than the end of `wait`.
         let wait = hands.timeout.map_or(self.wait, |t| t.min(self.wait));

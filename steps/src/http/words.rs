@@ -11,7 +11,7 @@ use workplan_engine::kind::Secret;
 const SHOWN: usize = 200;
 
 /// A failed request. Never repeats the URL's path or query.
-pub(super) fn of(error: &reqwest::Error, url: &reqwest::Url, timeout: Duration) -> String {
+pub(crate) fn of(error: &reqwest::Error, url: &reqwest::Url, timeout: Duration) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().map(|p| format!(":{p}")).unwrap_or_default();
     if error.is_timeout() {
@@ -52,7 +52,7 @@ pub(super) fn of(error: &reqwest::Error, url: &reqwest::Url, timeout: Duration) 
 }
 
 /// The cause of all causes, which has no URL in it.
-pub(super) fn innermost(error: &reqwest::Error) -> String {
+pub(crate) fn innermost(error: &reqwest::Error) -> String {
     chain(error).last().map_or_else(|| "it cannot be set up".to_owned(), ToString::to_string)
 }
 
@@ -74,7 +74,7 @@ fn tls<'e>(cause: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
 }
 
 /// The beginning of a body on one line: without secrets, control and direction characters.
-pub(super) fn excerpt(body: &[u8], secrets: &[Secret]) -> String {
+pub(crate) fn excerpt(body: &[u8], secrets: &[Secret]) -> String {
     let mut text = String::from_utf8_lossy(body).into_owned();
     for secret in secrets {
         let secret = String::from_utf8_lossy(secret.reveal());

@@ -8,6 +8,7 @@ pub(crate) use launcher::Direct;
 pub(crate) use server::{Answer, Server};
 pub(crate) use tls::TlsServer;
 
+use async_trait::async_trait;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -89,8 +90,9 @@ impl World {
 
 struct Values(BTreeMap<String, String>);
 
+#[async_trait]
 impl SecretSource for Values {
-    fn resolve(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+    async fn resolve(&self, reference: &SecretRef, _look: &Look) -> Result<Secret, SecretError> {
         let name = reference.to_string();
         self.0
             .get(&name)

@@ -59,6 +59,7 @@ impl Binder<'_> {
                     wanted.expected()
                 );
                 let help = match wanted {
+                    _ if ty == OutputType::List => "a list is for reading, name another output",
                     ParamType::Bool | ParamType::Int => {
                         "declare the output with its type, for example `outputs: {rows: int}`"
                     }

@@ -1,0 +1,3 @@
+//! What a chart becomes on this machine.
+
+pub(crate) mod postgresql_ha;
