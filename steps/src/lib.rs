@@ -9,6 +9,9 @@ pub mod files;
 pub mod gate;
 #[expect(dead_code, unused_imports, reason = "the kinds that commit come next")]
 pub mod git;
+pub mod ha;
 pub mod http;
+mod proof;
+pub mod smoke;
 
 pub use catalogue::catalogue;

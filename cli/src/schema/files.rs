@@ -85,6 +85,7 @@ fn plan_file() -> Value {
                 },
                 "additionalProperties": false,
             }},
+            "policies": {"type": "array", "items": {"type": "string"}, "description": "Names of files `policies/NAME.yaml`."},
             "preconditions": {"type": "array", "items": {
                 "type": "object",
                 "properties": {

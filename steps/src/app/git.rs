@@ -105,13 +105,10 @@ impl Git<'_> {
         }
         let header = [b"Authorization: ".as_slice(), self.basic.reveal()].concat();
         let spec = CommandSpec {
-            argv: argv.iter().map(Into::into).collect(),
-            cwd: cwd.to_owned(),
             env,
             secret_env: vec![("GIT_CONFIG_VALUE_0".to_owned(), Secret::new(header))],
-            stdin: None,
-            timeout: self.within,
             capture: true,
+            ..CommandSpec::new(argv, cwd, self.within)
         };
         let name = args.first().copied().unwrap_or_default();
         let ended = self.hands.run(spec).await.map_err(|error: StepError| Miss::from(error))?;

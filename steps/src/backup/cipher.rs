@@ -107,7 +107,9 @@ pub(super) fn seal(
             Ok(0) => break,
             Ok(length) => length,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(StepError::failed(format!("failed to read what to back up: {e}"))),
+            Err(e) => {
+                return Err(StepError::failed(format!("failed to read what to back up: {e}")));
+            }
         };
         plain.update(&buffer[..length]);
         bytes += length as u64;

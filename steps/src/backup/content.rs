@@ -229,7 +229,11 @@ pub(super) fn compare(dumped: &Content, restored: &Content) -> Vec<Difference> {
     }
     if dumped.large_objects.count != restored.large_objects.count {
         let (had, has) = (dumped.large_objects.count, restored.large_objects.count);
-        differs("large objects".to_owned(), "large objects", format!("{had} were dumped, {has} restored"));
+        differs(
+            "large objects".to_owned(),
+            "large objects",
+            format!("{had} were dumped, {has} restored"),
+        );
     } else if dumped.large_objects != restored.large_objects {
         let detail = "as many as dumped, but not the same ones".to_owned();
         differs("large objects".to_owned(), "large objects", detail);

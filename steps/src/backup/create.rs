@@ -206,9 +206,11 @@ fn outputs(backup: &Backup) -> BTreeMap<String, Value> {
 }
 
 fn done(backup: &Backup) -> Observation {
-    let facts = Facts::default()
-        .with("backup", Binding::Informative, backup.id.to_string())
-        .with("manifest", Binding::Informative, backup.digest.as_str());
+    let facts = Facts::default().with("backup", Binding::Informative, backup.id.to_string()).with(
+        "manifest",
+        Binding::Informative,
+        backup.digest.as_str(),
+    );
     let mut seen = Observation::done().with_facts(facts);
     seen.outputs = outputs(backup);
     seen
@@ -253,12 +255,8 @@ impl Step for CreateStep {
     }
 
     async fn preview(&self, look: &Look, _seen: &Observation) -> Vec<Change> {
-        let change = |op: &str, path: String, after| Change {
-            op: op.to_owned(),
-            path,
-            before: None,
-            after,
-        };
+        let change =
+            |op: &str, path: String, after| Change { op: op.to_owned(), path, before: None, after };
         let (settings, found) = match (self.settings(look), self.subject.find(look)) {
             (Ok(settings), Ok(found)) => (settings, found),
             (Err(e), _) | (_, Err(e)) => {
@@ -338,11 +336,7 @@ impl Step for CreateStep {
 }
 
 /// Those that may go; before a new backup is there, as if it were.
-fn gone(
-    settings: &Settings,
-    keys: &Keys,
-    before: bool,
-) -> std::io::Result<Vec<super::store::Id>> {
+fn gone(settings: &Settings, keys: &Keys, before: bool) -> std::io::Result<Vec<super::store::Id>> {
     let (backups, _) = Backup::all(&settings.folder)?;
     let mut keep = settings.keep;
     if before {

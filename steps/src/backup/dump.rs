@@ -12,7 +12,7 @@ use workplan_platform::{Reached, Server as Address, View};
 use super::cipher::{self, DigestKey, Sizes};
 use super::content;
 use super::keys::Recipients;
-use super::manifest::{Database, Member, MemberKind, Server};
+use super::manifest::{Content, Database, Member, MemberKind, Server};
 use super::store::Partial;
 use super::subject::Source;
 use super::tools::{Tools, conninfo, major};
@@ -152,7 +152,10 @@ pub(super) fn connection_env(identity: &str) -> Vec<(String, String)> {
 ///
 /// # Errors
 /// When one of them could not be dumped whole.
-pub(super) async fn server(maker: &mut Maker<'_>, source: &Source) -> Result<(Server, String), StepError> {
+pub(super) async fn server(
+    maker: &mut Maker<'_>,
+    source: &Source,
+) -> Result<(Server, String), StepError> {
     let look: &Look = maker.hands;
     let connected = Connected::to(look, source).await?;
     let first = source.databases.first().cloned().or_else(|| source.at.database.clone());
@@ -171,7 +174,11 @@ pub(super) async fn server(maker: &mut Maker<'_>, source: &Source) -> Result<(Se
     let roles = format!("postgres-{}.roles.sql.age", file_name(&source.name));
     let mut spec = connected.program(look, &tools, "pg_dumpall", maker.timeout);
     let database = conninfo(&first);
-    spec.argv.extend(["--roles-only".into(), LOCK_WAIT.into(), format!("--dbname={database}").into()]);
+    spec.argv.extend([
+        "--roles-only".into(),
+        LOCK_WAIT.into(),
+        format!("--dbname={database}").into(),
+    ]);
     let sizes = child(maker, &roles, spec, "pg_dumpall", async { Ok(()) }).await?.0;
     maker.add(roles.clone(), MemberKind::Roles, source.name.clone(), sizes);
 
@@ -253,7 +260,7 @@ async fn database(
         encoding: row.get(3),
         collate: row.get(4),
         ctype: row.get(5),
-        content: content::Content::default(),
+        content: Content::default(),
     };
     let who = format!("pg_dump of `{name}`");
     let key = maker.key.clone();

@@ -180,6 +180,8 @@ pub(super) enum Identity {
         key: age::ssh::Identity,
         /// `ssh-ed25519 AAAA…`.
         public: String,
+        /// The 64 bytes of an Ed25519 key.
+        secret: Option<Vec<u8>>,
     },
 }
 
@@ -196,12 +198,7 @@ impl Identity {
     pub(super) fn seal_secret(&self) -> Option<Vec<u8>> {
         match self {
             Self::X25519(key) => Some(key.to_string().expose_secret().as_bytes().to_vec()),
-            Self::Ssh { key, .. } => match key {
-                age::ssh::Identity::Unencrypted(age::ssh::UnencryptedKey::SshEd25519(_, pair)) => {
-                    Some(pair.expose_secret().to_vec())
-                }
-                _ => None,
-            },
+            Self::Ssh { secret, .. } => secret.clone(),
         }
     }
 
@@ -312,7 +309,10 @@ impl Keys {
         match age::ssh::Identity::from_buffer(text.as_bytes(), None) {
             Ok(key @ age::ssh::Identity::Unencrypted(_)) => {
                 match age::ssh::Recipient::try_from(key.clone()) {
-                    Ok(public) => self.add(Identity::Ssh { key, public: public.to_string() }),
+                    Ok(public) => {
+                        let (public, secret) = (public.to_string(), ed25519_secret(text));
+                        self.add(Identity::Ssh { key, public, secret });
+                    }
                     Err(_) => unusable.push("an SSH key"),
                 }
             }
@@ -331,6 +331,31 @@ impl Keys {
     }
 }
 
+/// The secret of an Ed25519 key in an OpenSSH private key file without a passphrase: the seed and
+/// the public key. It stays the same when the file is written anew with another comment.
+fn ed25519_secret(text: &str) -> Option<Vec<u8>> {
+    use base64::Engine as _;
+    /// Takes a text that is preceded by its length.
+    fn field<'b>(bytes: &mut &'b [u8]) -> Option<&'b [u8]> {
+        let (length, rest) = bytes.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (field, rest) = rest.split_at_checked(length)?;
+        *bytes = rest;
+        Some(field)
+    }
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("-----"));
+    let file = base64::engine::general_purpose::STANDARD.decode(lines.collect::<String>()).ok()?;
+    let mut rest = file.strip_prefix(b"openssh-key-v1\0")?;
+    let (cipher, _kdf, _options) = (field(&mut rest)?, field(&mut rest)?, field(&mut rest)?);
+    // One key.
+    rest = rest.strip_prefix(&[0, 0, 0, 1])?;
+    let (_public, private) = (field(&mut rest)?, field(&mut rest)?);
+    // Two equal random numbers come first, by which a wrong passphrase is seen.
+    let mut rest = private.get(8..).filter(|_| cipher == b"none")?;
+    let (sort, _public, secret) = (field(&mut rest)?, field(&mut rest)?, field(&mut rest)?);
+    (sort == b"ssh-ed25519" && secret.len() == 64).then(|| secret.to_vec())
+}
+
 /// Where programs keep their settings.
 fn config_folder(look: &Look) -> Option<PathBuf> {
     let folder = |name: &str| look.variable(name).map(PathBuf::from).filter(|p| p.is_absolute());
@@ -342,7 +367,8 @@ mod tests {
     use super::*;
 
     const AGE: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
-    const SSH: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN";
+    const SSH: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN";
 
     fn sops(text: &str) -> Result<Vec<String>, StepError> {
         let folder = tempfile::tempdir().unwrap();
@@ -370,9 +396,12 @@ mod tests {
 
     #[test]
     fn rules_that_agree_name_the_recipients() {
-        let rule = format!("creation_rules:\n  - path_regex: a\n    age: >-\n      {AGE},\n      {SSH}\n");
+        let rule =
+            format!("creation_rules:\n  - path_regex: a\n    age: >-\n      {AGE},\n      {SSH}\n");
         assert_eq!(sops(&rule).unwrap(), [AGE, SSH]);
-        let groups = format!("creation_rules:\n  - key_groups:\n      - age:\n          - {AGE}\n  - age: {AGE}\n");
+        let groups = format!(
+            "creation_rules:\n  - key_groups:\n      - age:\n          - {AGE}\n  - age: {AGE}\n"
+        );
         assert_eq!(sops(&groups).unwrap(), [AGE]);
         assert!(sops("creation_rules: []\n").unwrap().is_empty());
         let two = format!("creation_rules:\n  - age: {AGE}\n  - age: {SSH}\n");

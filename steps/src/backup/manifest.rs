@@ -199,7 +199,9 @@ impl Manifest {
             // A manifest that nobody sealed must not lead out of its folder.
             let name = &member.name;
             if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
-                return Err(format!("a member has the name {name:?}, which is no file of a backup"));
+                return Err(format!(
+                    "a member has the name {name:?}, which is no file of a backup"
+                ));
             }
         }
         Ok(read)

@@ -64,11 +64,7 @@ impl Kind for BackupRecent {
         if within.is_zero() && with.has("within") {
             problems.push(ParamProblem::new("within", "`within` is zero: no backup is that young"));
         }
-        if problems.is_empty() {
-            Ok(Box::new(RecentStep { place, within }))
-        } else {
-            Err(problems)
-        }
+        if problems.is_empty() { Ok(Box::new(RecentStep { place, within })) } else { Err(problems) }
     }
 }
 
@@ -82,8 +78,8 @@ impl RecentStep {
         let settings = self.place.settings(look)?;
         let layer = &settings.folder;
         let keys = Keys::gather(look, &settings);
-        let (backups, unreadable) = Backup::all(layer)
-            .map_err(|e| super::words::io_error("look at", &layer.root, &e))?;
+        let (backups, unreadable) =
+            Backup::all(layer).map_err(|e| super::words::io_error("look at", &layer.root, &e))?;
         let mut why: Vec<String> = Vec::new();
         let now = Timestamp::now();
         for backup in &backups {
@@ -121,7 +117,8 @@ impl RecentStep {
             layer.root.display()
         ));
         error.said = if why.is_empty() { vec!["there is none at all".to_owned()] } else { why };
-        error.help = Some("make one: `workplan backup create`, then `workplan backup verify`".to_owned());
+        error.help =
+            Some("make one: `workplan backup create`, then `workplan backup verify`".to_owned());
         Err(error)
     }
 }

@@ -5,9 +5,7 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use workplan_engine::kind::{
-    CommandOutcome, CommandSpec, ErrorCause, Hands, Scratch, StepError,
-};
+use workplan_engine::kind::{CommandOutcome, CommandSpec, ErrorCause, Hands, Scratch, StepError};
 use workplan_engine::process::Account;
 use workplan_platform::sql::{Reader, Writer};
 use workplan_platform::{Database, Network, Server};
@@ -97,8 +95,11 @@ pub(super) async fn with_server<T>(
     let folder = scratch.path().to_owned();
     // A path of a socket has at most 107 bytes.
     if folder.as_os_str().len() > 80 {
-        return Err(StepError::failed(format!("the path `{}` is too long for a socket", folder.display()))
-            .with_help("name a shorter folder in the target file: `backup: {scratch: /var/tmp}`"));
+        return Err(StepError::failed(format!(
+            "the path `{}` is too long for a socket",
+            folder.display()
+        ))
+        .with_help("name a shorter folder in the target file: `backup: {scratch: /var/tmp}`"));
     }
     let at = json!({"host": folder, "port": PORT, "user": USER});
     let at = Database::parse(&at).map_err(|p| StepError::failed(p.to_string()))?;

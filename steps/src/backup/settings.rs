@@ -159,7 +159,11 @@ impl Keep {
                 Some(age.ok_or(wrong)?)
             }
         };
-        if count.is_none() && age.is_none() { Err(SHAPE.to_owned()) } else { Ok(Self { count, age }) }
+        if count.is_none() && age.is_none() {
+            Err(SHAPE.to_owned())
+        } else {
+            Ok(Self { count, age })
+        }
     }
 }
 
@@ -182,7 +186,9 @@ mod tests {
             let keep = Keep::read(&value).unwrap();
             assert_eq!((keep.count, keep.age), (count, age), "{value}");
         }
-        for value in [json!({}), json!(7), json!({"count": 0}), json!({"age": 30}), json!({"days": 3})] {
+        for value in
+            [json!({}), json!(7), json!({"count": 0}), json!({"age": 30}), json!({"days": 3})]
+        {
             assert!(Keep::read(&value).is_err(), "{value}");
         }
     }

@@ -389,7 +389,15 @@ mod tests {
         for text in ["20260315T102030Z", "20260315T102030Z-2", "20260315T102030Z-12"] {
             assert_eq!(Id::parse(text).unwrap().to_string(), text);
         }
-        for text in ["", "x", "20260315T102030", "20260315T102030Z-1", "20260315T102030Z-02", "20260315T102030Z.partial", "2026-315T102030Z"] {
+        for text in [
+            "",
+            "x",
+            "20260315T102030",
+            "20260315T102030Z-1",
+            "20260315T102030Z-02",
+            "20260315T102030Z.partial",
+            "2026-315T102030Z",
+        ] {
             assert_eq!(Id::parse(text), None, "{text}");
         }
         assert!(Id::parse("20260315T102030Z-12") > Id::parse("20260315T102030Z-2"));

@@ -79,7 +79,8 @@ impl Subject {
         let or_target = |own: &[String], key: &str| {
             if own.is_empty() { texts(place.value(key)) } else { own.to_vec() }
         };
-        let mut found = Found { releases: or_target(&self.releases, "backup.releases"), ..Found::default() };
+        let mut found =
+            Found { releases: or_target(&self.releases, "backup.releases"), ..Found::default() };
         for text in or_target(&self.files, "backup.files") {
             let path = look.locate(&text)?;
             found.files.push((text, path));
@@ -112,7 +113,8 @@ fn database(
     value: &Value,
     known: Option<&Map<String, Value>>,
 ) -> Result<(Option<String>, Database), StepError> {
-    let parse = |value: &Value| Database::parse(value).map_err(|p| StepError::failed(p.to_string()));
+    let parse =
+        |value: &Value| Database::parse(value).map_err(|p| StepError::failed(p.to_string()));
     match value {
         Value::String(name) if !name.contains("://") && !name.trim_start().starts_with('{') => {
             match known.and_then(|known| known.get(name)) {
@@ -202,7 +204,11 @@ mod tests {
 
     #[test]
     fn databases_of_one_server_go_together() {
-        let found = found(&[json!("old"), json!({"host": "h", "port": 1, "database": "e"}), json!("postgresql://h:2")]);
+        let found = found(&[
+            json!("old"),
+            json!({"host": "h", "port": 1, "database": "e"}),
+            json!("postgresql://h:2"),
+        ]);
         let named: Vec<(&str, &[String])> =
             found.servers.iter().map(|s| (s.name.as_str(), s.databases.as_slice())).collect();
         assert_eq!(named, [("old", &["d".to_owned(), "e".to_owned()][..]), ("h:2", &[])]);
@@ -211,7 +217,10 @@ mod tests {
     #[test]
     fn the_same_things_in_another_order_are_the_same() {
         let (one, two) = (json!("postgresql://h:1/d"), json!("postgresql://h:1/e"));
-        assert_eq!(found(&[one.clone(), two.clone()]).digest(), found(&[two.clone(), one]).digest());
+        assert_eq!(
+            found(&[one.clone(), two.clone()]).digest(),
+            found(&[two.clone(), one]).digest()
+        );
         assert_ne!(found(&[two.clone()]).digest(), found(&[json!("old"), two]).digest());
     }
 

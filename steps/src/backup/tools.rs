@@ -79,7 +79,8 @@ async fn version(look: &Look, program: &Path) -> Result<String, StepError> {
     let who = format!("`{} --version`", program.display());
     ended_well(&who, &outcome, VERSION_WAIT)?;
     let said = String::from_utf8_lossy(&outcome.stdout).into_owned();
-    number(&said).ok_or_else(|| StepError::failed(format!("{who} said no version: {}", said.trim())))
+    number(&said)
+        .ok_or_else(|| StepError::failed(format!("{who} said no version: {}", said.trim())))
 }
 
 /// `pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)` is `15.18`.

@@ -93,9 +93,9 @@ impl Kind for BackupVerify {
             problems.push(ParamProblem::new("backup", what));
         }
         if problems.is_empty() {
-            let manifest = with.str("manifest").map(|text| {
-                text.strip_prefix("sha256:").unwrap_or(text).to_ascii_lowercase()
-            });
+            let manifest = with
+                .str("manifest")
+                .map(|text| text.strip_prefix("sha256:").unwrap_or(text).to_ascii_lowercase());
             Ok(Box::new(VerifyStep { place, backup: backup.map(str::to_owned), manifest }))
         } else {
             Err(problems)
@@ -210,7 +210,8 @@ impl Step for VerifyStep {
         match tokio::time::timeout(timeout, work).await {
             Ok(result) => result,
             Err(_) => {
-                let late = format!("the backup was not verified within {}", duration::format(timeout));
+                let late =
+                    format!("the backup was not verified within {}", duration::format(timeout));
                 Err(StepError::new(ErrorCause::TimedOut, late)
                     .with_help("give it more time with `timeout`"))
             }
@@ -344,9 +345,8 @@ impl Opened {
         wanted: Option<&str>,
         cancel: &CancellationToken,
     ) -> Result<Self, StepError> {
-        let backup = Backup::read(layer, id).map_err(|why| {
-            StepError::failed(format!("the backup {id} cannot be used: {why}"))
-        })?;
+        let backup = Backup::read(layer, id)
+            .map_err(|why| StepError::failed(format!("the backup {id} cannot be used: {why}")))?;
         if wanted.is_some_and(|wanted| wanted != backup.digest.as_str()) {
             return Err(StepError::failed(format!(
                 "the backup {id} is not the one that is meant: its manifest has the digest {}",
@@ -408,7 +408,8 @@ fn damaged(backup: &Backup, cancel: &CancellationToken) -> Result<(), StepError>
     for member in &backup.manifest.members {
         let path = backup.path.join(&member.name);
         match on_disk(&path, cancel) {
-            Ok((bytes, sha256)) if bytes == member.sizes.bytes && sha256 == member.sizes.sha256 => {}
+            Ok((bytes, sha256)) if bytes == member.sizes.bytes && sha256 == member.sizes.sha256 => {
+            }
             Ok((bytes, _)) if bytes != member.sizes.bytes => said.push(format!(
                 "`{}` has {bytes} bytes instead of {}",
                 member.name, member.sizes.bytes
@@ -487,7 +488,8 @@ async fn restore_server(
     maintenance.run("drop database postgres").await?;
     let mut psql = running.client("psql", "template1");
     psql.argv.extend(
-        ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--set=VERBOSITY=terse"].map(Into::into),
+        ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--set=VERBOSITY=terse"]
+            .map(Into::into),
     );
     psql.argv.push("--output=/dev/null".into());
     let who = format!("restoring the roles of {}", server.name);
@@ -496,9 +498,9 @@ async fn restore_server(
     for database in &server.databases {
         create(&maintenance, database, notes).await?;
         let mut restore = running.client("pg_restore", &database.name);
-        restore.argv.extend(
-            ["--format=custom", "--exit-on-error", "--no-tablespaces"].map(Into::into),
-        );
+        restore
+            .argv
+            .extend(["--format=custom", "--exit-on-error", "--no-tablespaces"].map(Into::into));
         let who = format!("restoring `{}` of {}", database.name, server.name);
         feed(hands, running, opened, &database.member, &who, restore).await?;
         let reader = running.reader(&database.name).await?;

@@ -17,3 +17,18 @@ mod step;
 pub(crate) mod words;
 
 pub use check::HttpCheck;
+
+/// A client for asking an application of the platform over loopback or a port-forward: no proxy,
+/// no redirect, one deadline for the whole of a request.
+///
+/// # Errors
+/// When TLS could not be set up.
+pub(crate) fn plain_client(deadline: std::time::Duration) -> reqwest::Result<reqwest::Client> {
+    // Only the first call in a process does something.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(deadline)
+        .build()
+}
