@@ -18,11 +18,11 @@ use super::cipher::{DigestKey, on_disk};
 use super::dump::{self, Maker, file_name, sealed};
 use super::keys::{Keys, Recipients};
 use super::manifest::{DIGEST_KEY, Manifest, MemberKind, SCHEMA, Target};
-use super::retention::{Keep, age_of, surplus};
+use super::retention::{Candidate, Keep, age_of, surplus};
 use super::seal::Seal;
 use super::settings::{DIR, LAYER, Settings, TIMEOUT, Where};
 use super::shelf::Backup;
-use super::store::{Layer, Leftover, LeftoverState, MANIFEST, SEAL, host};
+use super::store::{Id, Layer, Leftover, LeftoverState, MANIFEST, SEAL, host};
 use super::subject::{Found, Subject};
 use super::words::{count, io_error, size};
 
@@ -178,7 +178,7 @@ fn dead(layer: &Layer, look: &Look, all: bool) -> std::io::Result<Vec<Leftover>>
     let mut found = layer.leftovers()?;
     found.retain(|leftover| {
         let ours = leftover.owner.as_ref().is_some_and(|owner| is_ours(look, &owner.identity));
-        matches!(leftover.state, LeftoverState::Dead(_)) && (all || ours)
+        matches!(leftover.state, LeftoverState::Dead { .. }) && (all || ours)
     });
     Ok(found)
 }
@@ -265,8 +265,13 @@ impl Step for CreateStep {
             }
         };
         let path = format!("{}/<time>", settings.folder.root.display());
-        let mut changes = vec![change("create", path, Some(found.describe().into()))];
         let keys = Keys::gather(look, &settings);
+        let mut lines = found.describe();
+        lines.push(match Recipients::choose(look, &settings, &keys) {
+            Ok(who) => format!("readable by {} (from {})", who.texts.join(", "), who.from),
+            Err(error) => error.what,
+        });
+        let mut changes = vec![change("create", path, Some(lines.into()))];
         for id in gone(&settings, &keys, true).unwrap_or_default() {
             let path = settings.folder.path(&id).display().to_string();
             changes.push(change("delete", path, None));
@@ -301,7 +306,7 @@ impl Step for CreateStep {
     async fn verify(&self, look: &Look, applied: &Applied) -> Observation {
         let Ok(settings) = self.settings(look) else { return Observation::absent() };
         let id = applied.outputs.get("backup").and_then(Value::as_str);
-        let Some(id) = id.and_then(super::store::Id::parse) else { return Observation::absent() };
+        let Some(id) = id.and_then(Id::parse) else { return Observation::absent() };
         let cancel = look.cancel().clone();
         let whole = tokio::task::spawn_blocking(move || {
             let backup = Backup::read(&settings.folder, &id)?;
@@ -336,14 +341,13 @@ impl Step for CreateStep {
 }
 
 /// Those that may go; before a new backup is there, as if it were.
-fn gone(settings: &Settings, keys: &Keys, before: bool) -> std::io::Result<Vec<super::store::Id>> {
+fn gone(settings: &Settings, keys: &Keys, before: bool) -> std::io::Result<Vec<Id>> {
     let (backups, _) = Backup::all(&settings.folder)?;
-    let mut keep = settings.keep;
-    if before {
-        keep.count = keep.count.map(|count| count - 1);
-    }
-    let candidates: Vec<_> = backups.iter().map(|backup| backup.candidate(keys)).collect();
-    Ok(surplus(&candidates, keep, Timestamp::now()))
+    let now = Timestamp::now();
+    let new = before.then(|| Candidate { id: Id::of(now, 1), made_at: now, verified: false });
+    let candidates: Vec<Candidate> =
+        new.into_iter().chain(backups.iter().map(|backup| backup.candidate(keys))).collect();
+    Ok(surplus(&candidates, settings.keep, now))
 }
 
 /// Makes the backup. Whatever goes wrong, nothing of it is left.

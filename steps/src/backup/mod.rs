@@ -3,6 +3,7 @@
 //! - `create`: `backup.create`, with `subject` (what), `dump` (PostgreSQL), `content` (digests)
 //! - `verify`: `backup.verify`, with `scratch` (servers to restore into)
 //! - `recent`: `backup.recent`
+//! - `list`: what is there
 //! - `store`: the folders; `manifest`, `seal`: what a backup says of itself, and who says so
 //! - `keys`, `cipher`: age
 //! - `retention`: which may go
@@ -15,6 +16,7 @@ mod content;
 mod create;
 mod dump;
 mod keys;
+mod list;
 mod manifest;
 mod recent;
 mod retention;
@@ -29,5 +31,6 @@ mod verify;
 mod words;
 
 pub use create::BackupCreate;
+pub use list::{Listed, Listing, Unfinished, list};
 pub use recent::BackupRecent;
 pub use verify::BackupVerify;

@@ -166,7 +166,7 @@ impl Step for RecentStep {
     async fn preview(&self, _look: &Look, _seen: &Observation) -> Vec<Change> {
         let within = duration::format(self.within);
         vec![Change {
-            op: "ask".to_owned(),
+            op: "read".to_owned(),
             path: "the newest verified backup".to_owned(),
             before: None,
             after: Some(format!("younger than {within}").into()),

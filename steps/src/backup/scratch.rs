@@ -153,8 +153,7 @@ impl Running<'_> {
     fn command(&self, program: &str) -> CommandSpec {
         let argv = [self.tools.path(program)];
         let mut spec = CommandSpec::new(argv, &self.folder, self.timeout);
-        spec.env = connection_env(&self.hands.identity);
-        spec.env.push(("LC_ALL".to_owned(), "C".to_owned()));
+        spec.env = vec![("LC_ALL".to_owned(), "C".to_owned())];
         spec
     }
 
@@ -169,6 +168,7 @@ impl Running<'_> {
     /// A program that connects to a database of it.
     pub(super) fn client(&self, program: &str, database: &str) -> CommandSpec {
         let mut spec = self.command(program);
+        spec.env.extend(connection_env(&self.hands.identity));
         spec.argv.extend([
             "--no-password".into(),
             format!("--host={}", self.folder.display()).into(),

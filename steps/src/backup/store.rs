@@ -31,8 +31,6 @@ const PARTIAL: &str = ".partial";
 const LOCK: &str = ".lock";
 /// How long it is waited for.
 const CHOOSING: Duration = Duration::from_secs(10);
-/// How often a name is tried that others took.
-const NAMES: u32 = 1000;
 
 /// The name of a backup: its time in UTC, `20260315T102030Z`, and a number from 2 where another one
 /// was begun in the same second.
@@ -58,7 +56,7 @@ impl Id {
         (shape && time.len() == 16).then(|| Self { time: time.to_owned(), number })
     }
 
-    fn of(now: Timestamp, number: u32) -> Self {
+    pub(super) fn of(now: Timestamp, number: u32) -> Self {
         let at = Offset::UTC.to_datetime(now);
         let time = format!(
             "{:04}{:02}{:02}T{:02}{:02}{:02}Z",
@@ -116,7 +114,10 @@ pub(super) enum LeftoverState {
     /// It was begun on another machine: whether somebody is at it cannot be told here.
     Elsewhere,
     /// Nobody; the lock is ours now.
-    Dead(Held),
+    Dead {
+        /// Kept while it is removed.
+        _held: Held,
+    },
 }
 
 /// A locked folder.
@@ -168,7 +169,7 @@ impl Layer {
                 Ok(Some(_)) if owner.as_ref().is_some_and(|o| o.host != host()) => {
                     LeftoverState::Elsewhere
                 }
-                Ok(Some(held)) => LeftoverState::Dead(held),
+                Ok(Some(held)) => LeftoverState::Dead { _held: held },
             };
             found.push(Leftover { path, owner, state });
         }
@@ -207,28 +208,30 @@ impl Layer {
         make.recursive(true).mode(0o700);
         make.create(&self.root).map_err(|e| io_error("make the folder", &self.root, &e))?;
         let choosing = self.choosing().map_err(|e| io_error("lock", &self.root, &e))?;
-        for number in 1..NAMES {
-            let id = Id::of(now, number);
-            let path = self.root.join(format!("{id}{PARTIAL}"));
-            if path.exists() || self.path(&id).exists() {
-                continue;
-            }
-            let failed = |e: io::Error| io_error("make", &path, &e);
-            DirBuilder::new().mode(0o700).create(&path).map_err(failed)?;
-            let held = lock(&path, true).map_err(failed)?;
-            let held = held.ok_or_else(|| failed(io::Error::other("somebody else locked it")))?;
-            let owner =
-                Owner { identity: identity.to_owned(), host: host(), pid: std::process::id() };
-            let partial =
-                Partial { layer: self.clone(), id, path: path.clone(), _held: held, ended: false };
-            partial.write(OWNER, &serde_json::to_vec(&owner).unwrap_or_default())?;
-            drop(choosing);
-            return Ok(partial);
-        }
-        Err(StepError::failed(format!(
-            "failed to find a name for a backup in `{}`: all of this second are taken",
-            self.root.display()
-        )))
+        let id = self.next(now).map_err(|e| io_error("look at", &self.root, &e))?;
+        let path = self.root.join(format!("{id}{PARTIAL}"));
+        let failed = |e: io::Error| io_error("make", &path, &e);
+        DirBuilder::new().mode(0o700).create(&path).map_err(failed)?;
+        let held = lock(&path, true).map_err(failed)?;
+        let held = held.ok_or_else(|| failed(io::Error::other("somebody else locked it")))?;
+        let owner = Owner { identity: identity.to_owned(), host: host(), pid: std::process::id() };
+        let partial =
+            Partial { layer: self.clone(), id, path: path.clone(), _held: held, ended: false };
+        partial.write(OWNER, &serde_json::to_vec(&owner).unwrap_or_default())?;
+        drop(choosing);
+        Ok(partial)
+    }
+
+    /// A name after all that there are, also where the clock was set back.
+    fn next(&self, now: Timestamp) -> io::Result<Id> {
+        let first = Id::of(now, 1);
+        let names = self.entries()?.into_iter();
+        let newest =
+            names.filter_map(|(name, _)| Id::parse(name.strip_suffix(PARTIAL).unwrap_or(&name)));
+        Ok(match newest.max() {
+            Some(newest) if newest >= first => Id { number: newest.number + 1, ..newest },
+            _ => first,
+        })
     }
 
     /// So that two who begin in the same second do not choose one name.
@@ -434,7 +437,7 @@ mod tests {
         let live = layer.begin("workplan:r2:T.x:1", at(2)).unwrap();
         let mut found = layer.leftovers().unwrap();
         found.sort_by(|a, b| a.path.cmp(&b.path));
-        assert!(matches!(found[0].state, LeftoverState::Dead(_)));
+        assert!(matches!(found[0].state, LeftoverState::Dead { .. }));
         assert_eq!(found[0].owner.as_ref().unwrap().identity, "workplan:r1:T.x:1");
         assert!(matches!(found[1].state, LeftoverState::Live));
         drop(live);

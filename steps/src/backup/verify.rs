@@ -196,7 +196,7 @@ impl Step for VerifyStep {
             }
         });
         vec![Change {
-            op: "ask".to_owned(),
+            op: "read".to_owned(),
             path: name.unwrap_or_else(|| "the newest backup".to_owned()),
             before: None,
             after: Some("decrypted, restored into a scratch server, and equal".into()),

@@ -1,5 +1,6 @@
 //! What each kind promises beyond the contract.
 
+mod backup;
 mod command;
 mod content;
 pub(crate) mod fixture;

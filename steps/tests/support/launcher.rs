@@ -15,6 +15,7 @@ use std::os::unix::process::ExitStatusExt;
 use workplan_engine::kind::{
     ChildEnd, CommandOutcome, CommandSpec, ErrorCause, Launcher, StepError,
 };
+use workplan_engine::process::Account;
 
 /// Starts children directly and ends their process group at the deadline or when cancelled.
 #[derive(Default)]
@@ -49,15 +50,42 @@ fn stdio(end: &ChildEnd) -> Stdio {
 impl Launcher for Direct {
     async fn run(
         &self,
-        mut spec: CommandSpec,
+        spec: CommandSpec,
         _identity: &str,
+        log: Option<PathBuf>,
+        cancel: CancellationToken,
+    ) -> Result<CommandOutcome, StepError> {
+        self.start(None, spec, log, cancel).await
+    }
+
+    async fn run_as(
+        &self,
+        account: Account,
+        spec: CommandSpec,
+        _identity: &str,
+        log: Option<PathBuf>,
+        cancel: CancellationToken,
+    ) -> Result<CommandOutcome, StepError> {
+        self.start(Some(account), spec, log, cancel).await
+    }
+}
+
+impl Direct {
+    async fn start(
+        &self,
+        account: Option<Account>,
+        mut spec: CommandSpec,
         log: Option<PathBuf>,
         cancel: CancellationToken,
     ) -> Result<CommandOutcome, StepError> {
         let ends = (spec.read_from.take(), spec.write_to.take());
         self.specs.lock().unwrap().push(spec.clone());
         let mut command = Command::new(&spec.argv[0]);
+        if let Some(account) = account {
+            command.env_clear().uid(account.uid).gid(account.gid);
+        }
         command
+            .kill_on_drop(true)
             .args(&spec.argv[1..])
             .current_dir(&spec.cwd)
             .envs(spec.env.iter().cloned())

@@ -1,10 +1,12 @@
 //! A small world for steps: a folder, secrets, children that are really started, a server.
 
 mod launcher;
+mod postgres;
 mod server;
 mod tls;
 
 pub(crate) use launcher::Direct;
+pub(crate) use postgres::{PASSWORD, Postgres};
 pub(crate) use server::{Answer, Server};
 pub(crate) use tls::TlsServer;
 
@@ -14,11 +16,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
 use workplan_engine::kind::{
-    Hands, Look, ParamProblem, Past, Secret, SecretError, SecretRef, SecretSource, Step, With,
+    Hands, Look, ParamProblem, Past, Place, Secret, SecretError, SecretRef, SecretSource, Step,
+    With,
 };
 use workplan_steps::catalogue;
 
@@ -33,6 +37,10 @@ pub(crate) struct World {
     folder: TempDir,
     pub(crate) launcher: Arc<Direct>,
     pub(crate) secrets: BTreeMap<String, String>,
+    /// The run that its attempts belong to.
+    pub(crate) run: String,
+    /// The target; the implicit one where there is none.
+    pub(crate) target: Option<Arc<Place>>,
 }
 
 impl World {
@@ -41,7 +49,25 @@ impl World {
             folder: tempfile::tempdir().unwrap(),
             launcher: Arc::default(),
             secrets: BTreeMap::new(),
+            run: "r1".to_owned(),
+            target: None,
         }
+    }
+
+    /// With a target whose file lies in the world's folder and says this.
+    pub(crate) fn with_target(mut self, values: Value) -> Self {
+        let mut place = Place::new("lab", "local", "identity:lab");
+        place.folder = self.base().to_owned();
+        place.values = with(values).0;
+        self.target = Some(Arc::new(place));
+        self
+    }
+
+    /// A world of a run of its own: a server tells by it whose sessions are whose.
+    pub(crate) fn of_new_run(mut self) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(1000);
+        self.run = format!("r{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        self
     }
 
     pub(crate) fn with_secret(mut self, reference: &str, value: &str) -> Self {
@@ -77,8 +103,11 @@ impl World {
     pub(crate) fn look(&self, past: Past) -> Look {
         let secrets = Arc::new(Values(self.secrets.clone()));
         let mut look = Look::new(STEP, self.base(), secrets, self.launcher.clone());
-        look.identity = format!("workplan:r1:{STEP}:1").into();
+        look.identity = format!("workplan:{}:{STEP}:1", self.run).into();
         look.past = past;
+        if let Some(target) = &self.target {
+            look.place = Arc::clone(target);
+        }
         look
     }
 
