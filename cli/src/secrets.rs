@@ -6,11 +6,12 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use workplan_engine::kind::{Look, Secret, SecretError, SecretRef, SecretSource};
+use workplan_platform::{PlatformError, values};
 
 use crate::environment::Environment;
 
-/// Secrets of this machine: its environment, its files, SOPS files, and what this very command was
-/// given.
+/// Secrets of this machine and of the target: its environment, its files, SOPS files, deployed
+/// Secrets, and what this very command was given.
 pub(crate) struct Secrets {
     env: Environment,
     given: Vec<Secret>,
@@ -32,63 +33,63 @@ impl Secrets {
 
 #[async_trait]
 impl SecretSource for Secrets {
-    async fn resolve(&self, reference: &SecretRef, _look: &Look) -> Result<Secret, SecretError> {
-        self.of_this_machine(reference)
+    async fn resolve(&self, reference: &SecretRef, look: &Look) -> Result<Secret, SecretError> {
+        let found = match reference {
+            SecretRef::Env(name) => self.variable(name),
+            SecretRef::File(path) => file(path),
+            SecretRef::Sops { file, path } => values::reference(look, file, path).await,
+            SecretRef::Given(number) => self.given(*number),
+            SecretRef::Kube { namespace, name, key } => deployed(look, namespace, name, key).await,
+        };
+        found.map_err(|why| SecretError { reference: reference.to_string(), why })
     }
 }
 
 impl Secrets {
-    fn of_this_machine(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
-        let no = |why: String| SecretError { reference: reference.to_string(), why };
-        match reference {
-            SecretRef::Env(name) => match self.env.get(name) {
-                Some(value) => Ok(Secret::new(OsString::from(value).into_vec())),
-                None => Err(no(format!("the environment has no variable `{name}`"))),
-            },
-            SecretRef::File(path) => {
-                let mut bytes = std::fs::read(path).map_err(|e| no(e.to_string()))?;
-                if bytes.last() == Some(&b'\n') {
-                    bytes.pop();
-                }
-                Ok(Secret::new(bytes))
-            }
-            SecretRef::Sops { file, path } => sops(file, path).map_err(no),
-            SecretRef::Given(number) => {
-                let given = usize::try_from(*number).ok().and_then(|n| self.given.get(n));
-                given.cloned().ok_or_else(|| {
-                    no("only the command that was given it had it; give it again".to_owned())
-                })
-            }
-            SecretRef::Kube { .. } => {
-                Err(no("this target has no cluster to ask; choose one with `--target`".to_owned()))
-            }
+    fn variable(&self, name: &str) -> Result<Secret, String> {
+        match self.env.get(name) {
+            Some(value) => Ok(Secret::new(OsString::from(value).into_vec())),
+            None => Err(format!("the environment has no variable `{name}`")),
         }
     }
-}
 
-/// One value of a SOPS file. The value comes through a pipe and is written nowhere.
-fn sops(file: &Path, path: &str) -> Result<Secret, String> {
-    let steps: String = path.split('/').map(index).collect();
-    let output = duct::cmd!("sops", "--decrypt", "--extract", steps, file)
-        .stdin_null()
-        .stdout_capture()
-        .stderr_capture()
-        .unchecked()
-        .run()
-        .map_err(|e| format!("failed to start `sops`: {e}"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let last = said.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it said nothing");
-        return Err(format!("`sops` failed: {}", last.trim()));
+    fn given(&self, number: u32) -> Result<Secret, String> {
+        let given = usize::try_from(number).ok().and_then(|n| self.given.get(n));
+        given
+            .cloned()
+            .ok_or_else(|| "only the command that was given it had it; give it again".to_owned())
     }
-    Ok(Secret::new(output.stdout))
 }
 
-/// One step of a path as SOPS writes it.
-fn index(part: &str) -> String {
-    match part.parse::<usize>() {
-        Ok(number) => format!("[{number}]"),
-        Err(_) => format!("[{}]", serde_json::Value::from(part)),
+/// A file's content without its last line end.
+fn file(path: &Path) -> Result<Secret, String> {
+    let mut bytes =
+        std::fs::read(path).map_err(|e| format!("`{}` cannot be read: {e}", path.display()))?;
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+    }
+    Ok(Secret::new(bytes))
+}
+
+/// A key of a Secret at the target.
+async fn deployed(look: &Look, namespace: &str, name: &str, key: &str) -> Result<Secret, String> {
+    let view = workplan_platform::view(look).map_err(words)?;
+    let values = view.secret(namespace, name).await.map_err(words)?;
+    let values = values.ok_or_else(|| format!("the target has no Secret `{namespace}/{name}`"))?;
+    values.get(key).cloned().ok_or_else(|| {
+        let known: Vec<&str> = values.keys().map(String::as_str).collect();
+        let known = known.join("`, `");
+        format!("the Secret `{namespace}/{name}` has no key `{key}`; it has `{known}`")
+    })
+}
+
+fn words(error: PlatformError) -> String {
+    let what = error.to_string();
+    match error {
+        PlatformError::Target { help, .. } | PlatformError::Failed { help: Some(help), .. } => {
+            format!("{what}; {help}")
+        }
+        _ => what,
     }
 }
 
@@ -103,19 +104,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pw");
         std::fs::write(&path, "from file\n").unwrap();
-        let source = Secrets::new(env);
-        assert_eq!(
-            source.of_this_machine(&SecretRef::Env("PW".into())).unwrap().reveal(),
-            b"s3cret"
-        );
-        assert_eq!(source.of_this_machine(&SecretRef::File(path)).unwrap().reveal(), b"from file");
-        let missing = source.of_this_machine(&SecretRef::Env("NONE".into())).unwrap_err();
-        assert!(missing.to_string().contains("no variable `NONE`"), "{missing}");
-    }
-
-    #[test]
-    fn paths_into_sops_files_are_quoted() {
-        assert_eq!(index("a\"b"), r#"["a\"b"]"#);
-        assert_eq!(index("0"), "[0]");
+        let source = Secrets::new(env).with_given(vec![Secret::new("told")]);
+        assert_eq!(source.variable("PW").unwrap().reveal(), b"s3cret");
+        assert_eq!(source.given(0).unwrap().reveal(), b"told");
+        assert_eq!(file(&path).unwrap().reveal(), b"from file");
+        let missing = source.variable("NONE").unwrap_err();
+        assert!(missing.contains("no variable `NONE`"), "{missing}");
+        assert!(source.given(1).is_err() && file(&dir.path().join("none")).is_err());
     }
 }

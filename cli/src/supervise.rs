@@ -15,5 +15,7 @@ pub(crate) fn main(lock: Option<PathBuf>) -> ExitCode {
 
 /// Becomes a server of the local platform; returns only when that fails.
 pub(crate) fn service() -> ExitCode {
-    ExitCode::from(u8::try_from(process::become_service()).unwrap_or(1))
+    ExitCode::from(
+        u8::try_from(process::become_service(workplan_platform::local::service)).unwrap_or(1),
+    )
 }

@@ -50,7 +50,7 @@ pub fn split_password(text: &str) -> Option<(String, Secret)> {
     let mut password = None;
     let mut url = text.to_owned();
     if let Some((from, to)) = parts(text).password {
-        password = Some(percent_decode(text[from..to].as_bytes()));
+        password = Some(percent_decode(&text.as_bytes()[from..to]));
         // With its colon.
         url.replace_range(from - 1..to, "");
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use workplan_engine::kind::{Hands, Look};
 
 use crate::error::PlatformError;
+use crate::local::{LocalOperate, LocalView};
 use crate::model::{
     AppView, Endpoint, ExecOutput, Fault, Object, PartRef, PostgresHa, Release, ReleaseRef,
     ReleaseSpec, Rendered, SecretValues, Traffic, Volume, Workload,
@@ -138,7 +139,10 @@ pub trait Operate: View {
 /// # Errors
 /// When the target file does not say enough to reach it.
 pub fn view(look: &Look) -> Result<Arc<dyn View>, PlatformError> {
-    Err(unknown(&look.place.kind))
+    match look.place.kind.as_str() {
+        "local" => Ok(Arc::new(LocalView::new(look)?)),
+        kind => Err(unknown(kind)),
+    }
 }
 
 /// The means to act on the target of a pair of hands.
@@ -146,7 +150,10 @@ pub fn view(look: &Look) -> Result<Arc<dyn View>, PlatformError> {
 /// # Errors
 /// When the target file does not say enough to reach it.
 pub fn operate(hands: &Hands) -> Result<Arc<dyn Operate>, PlatformError> {
-    Err(unknown(&hands.place.kind))
+    match hands.place.kind.as_str() {
+        "local" => Ok(Arc::new(LocalOperate::new(hands)?)),
+        kind => Err(unknown(kind)),
+    }
 }
 
 fn unknown(kind: &str) -> PlatformError {

@@ -4,9 +4,11 @@ use workplan_engine::kind::Registry;
 
 use crate::backup::{BackupCreate, BackupRecent, BackupVerify};
 use crate::command::Command;
-use crate::files::FileContent;
+use crate::files::{FileContent, FileEdit, MakeTarget};
 use crate::gate::{Approve, Manual};
+use crate::git::GitMove;
 use crate::http::HttpCheck;
+use crate::postgres;
 
 /// The catalogue: every kind that a plan may use.
 #[must_use]
@@ -17,7 +19,13 @@ pub fn catalogue() -> Registry {
         .with(BackupVerify)
         .with(Command)
         .with(FileContent)
+        .with(FileEdit)
         .with(Approve)
-        .with(Manual)
+        .with(GitMove)
         .with(HttpCheck)
+        .with(MakeTarget)
+        .with(Manual)
+        .with(postgres::Compare)
+        .with(postgres::Database)
+        .with(postgres::Role)
 }

@@ -7,11 +7,12 @@ mod catalogue;
 pub mod command;
 pub mod files;
 pub mod gate;
-#[expect(dead_code, unused_imports, reason = "the kinds that commit come next")]
 pub mod git;
 pub mod ha;
 pub mod http;
+pub mod postgres;
 mod proof;
 pub mod smoke;
+pub mod values;
 
 pub use catalogue::catalogue;

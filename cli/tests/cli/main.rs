@@ -12,6 +12,7 @@ mod plan;
 mod policies;
 mod report;
 mod run;
+mod secrets;
 mod signals;
 mod single;
 mod state;

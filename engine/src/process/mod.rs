@@ -43,6 +43,8 @@ pub use error::ProcessError;
 pub use identity::{Liveness, ProcessId};
 pub use lock::wait_supervisor_gone;
 pub use redact::{RedactStream, Redactor};
-pub use service::{Account, Ended, ServiceEntry, ServiceSpec, ServiceStarter, become_service};
+pub use service::{
+    Account, Ended, ServiceEntry, ServiceSpec, ServiceStarter, THIS_PROGRAM, become_service,
+};
 pub use supervise::{socket_from_stdin, supervise};
 pub use wire::{ATTEMPT_VARIABLE, NamedProcess};

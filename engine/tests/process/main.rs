@@ -22,7 +22,7 @@ fn main() {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[1..] {
         ["supervise"] => supervise(None),
         ["supervise", lock] => supervise(Some(lock.into())),
-        ["service"] => std::process::exit(workplan_engine::process::become_service()),
+        ["service"] => std::process::exit(workplan_engine::process::become_service(service::own)),
         ["engine", scenario, folder] => engine(scenario, Path::new(folder)),
         _ => {
             let trials = [death::trials(), outcome::trials(), output::trials(), service::trials()]

@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
 use workplan_engine::process::{
     Account, Liveness, ProcessError, ProcessId, ServiceEntry, ServiceSpec, ServiceStarter,
+    THIS_PROGRAM,
 };
 
 use crate::support::{
@@ -19,6 +20,7 @@ use crate::support::{
 };
 
 const SOON: Duration = Duration::from_secs(10);
+const LONG: Duration = Duration::from_secs(300);
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -28,6 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("orphans_of_a_dead_service_are_found", orphans_of_a_dead_service_are_found),
         trial("a_reused_number_is_not_signalled", a_reused_number_is_not_signalled),
         trial("a_service_that_cannot_start_leaves_a_reason", a_service_that_cannot_start),
+        trial("a_service_may_be_this_very_program", a_service_may_be_this_very_program),
         trial("root_drops_its_rights_for_a_service", root_drops_its_rights_for_a_service),
     ]
 }
@@ -171,6 +174,26 @@ fn a_service_that_cannot_start(folder: &Path) {
     // What is written down is dead.
     let entry = ServiceEntry::read(&folder.join("service.json")).unwrap().unwrap();
     assert_eq!(entry.liveness(), Liveness::Dead);
+}
+
+/// What this executable does as a service that is no other program.
+pub(crate) fn own(args: &[String]) -> i32 {
+    println!("{}", args.join(" "));
+    std::thread::sleep(LONG);
+    0
+}
+
+fn a_service_may_be_this_very_program(folder: &Path) {
+    let mut spec = service(folder, "");
+    spec.program = THIS_PROGRAM.into();
+    spec.args = vec!["hello".into(), "there".into()];
+    let log = spec.log.clone();
+    let entry = block_on(starter().start(spec)).unwrap();
+    wait_for("its word", SOON, || {
+        fs::read_to_string(&log).ok().filter(|text| text == "hello there\n")
+    });
+    assert_eq!(entry.liveness(), Liveness::Alive);
+    end(&entry, Some(Signal::SIGTERM), SOON);
 }
 
 fn root_drops_its_rights_for_a_service(folder: &Path) {

@@ -10,7 +10,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
@@ -24,11 +24,21 @@ use hyper::server::conn::http1 as server;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
+use nix::sys::signal::Signal;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use workplan_engine::process::THIS_PROGRAM;
 
+use super::pod::{Container, PodPort, Probe, Stop};
+
+/// What it is called as a service.
+pub(super) const NAME: &str = "ingress";
+/// How long what is in flight may take after it was told to stop. Long: somebody may be cloning.
+/// Who cannot wait for that ends the process.
+const DRAIN: Duration = Duration::from_secs(15 * 60);
 /// How long the application may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long it is tried again to take the port: an ingress that is stopping lets go of it at once,
@@ -139,6 +149,49 @@ pub async fn serve(
         return Ok(());
     }
     Err(IngressError::Cut { left: inside.iter().map(JoinSet::len).sum(), after: drain })
+}
+
+/// It as a server of a pod.
+pub(super) fn container(routes: &[Route], ports: Vec<PodPort>, probe: Probe) -> Container {
+    let mut args = vec![NAME.to_owned()];
+    args.extend(routes.iter().map(Route::to_string));
+    Container {
+        name: NAME.to_owned(),
+        program: THIS_PROGRAM.into(),
+        args,
+        env: Vec::new(),
+        secret_env: Vec::new(),
+        cwd: None,
+        ports,
+        probe,
+        // Where it is not left to itself, nobody waits for it.
+        stop: Stop::by(Signal::SIGTERM, Duration::from_secs(1)),
+    }
+}
+
+/// Runs it as this process until SIGTERM. What goes wrong is said on standard error, which is the
+/// service's log.
+pub(super) fn run(args: &[String]) -> i32 {
+    let routes: Result<Vec<Route>, String> = args.iter().map(|arg| arg.parse()).collect();
+    let ended = routes.and_then(|routes| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| format!("failed to start: {e}"))?;
+        runtime.block_on(async {
+            let stop = CancellationToken::new();
+            let mut told = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
+            let cancel = stop.clone();
+            tokio::spawn(async move {
+                told.recv().await;
+                cancel.cancel();
+            });
+            serve(&routes, stop, DRAIN, |_| {}).await.map_err(|e| e.to_string())
+        })
+    });
+    let Err(why) = ended else { return 0 };
+    let _ = writeln!(io::stderr(), "ingress: {why}");
+    1
 }
 
 async fn listen(at: SocketAddr) -> Result<TcpListener, IngressError> {

@@ -10,5 +10,5 @@ mod scalar;
 pub mod sops;
 mod tree;
 
-pub use read::{read, reference};
+pub use read::{Written, parse, read, reads_as_text, reference, written};
 pub use tree::Values;

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use workplan_engine::kind::{Look, Secret};
 use workplan_engine::text::{Severity, SourceFile};
-use workplan_engine::yaml::{self, Node};
+use workplan_engine::yaml::{self, Node, Scalar};
 
 use super::Values;
-use super::scalar::typed;
+use super::scalar::{Typed, typed};
 use super::sops::{self, Opened};
 use crate::PlatformError;
 
@@ -34,7 +34,7 @@ pub async fn read(look: &Look, path: &Path) -> Result<Values, PlatformError> {
 ///
 /// # Errors
 /// As [`read`].
-async fn parse(look: &Look, path: &Path, bytes: Vec<u8>) -> Result<Values, PlatformError> {
+pub async fn parse(look: &Look, path: &Path, bytes: Vec<u8>) -> Result<Values, PlatformError> {
     let Some((file, root)) = document(path, bytes)? else { return Ok(Values::default()) };
     let Some(encrypted) = sops::Encrypted::of(&file, &root)? else {
         let Value::Object(tree) = json(&file, &root)? else { return Err(no_mapping(&file, &root)) };
@@ -51,6 +51,37 @@ async fn parse(look: &Look, path: &Path, bytes: Vec<u8>) -> Result<Values, Platf
             Ok(values)
         }
     }
+}
+
+/// A file of values as it is written, without any key.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Written {
+    /// Its values; what is encrypted stands as cipher text. The metadata of SOPS are left out.
+    pub tree: Map<String, Value>,
+    /// Where it is a SOPS file, the values that are encrypted.
+    pub encrypted: Option<Vec<Vec<String>>>,
+}
+
+/// Reads a file of values without any key.
+///
+/// # Errors
+/// As [`read`].
+pub fn written(path: &Path, bytes: Vec<u8>) -> Result<Written, PlatformError> {
+    let Some((file, root)) = document(path, bytes)? else { return Ok(Written::default()) };
+    if let Some(encrypted) = sops::Encrypted::of(&file, &root)? {
+        let secret = encrypted.secret();
+        return Ok(Written { tree: encrypted.tree(), encrypted: Some(secret) });
+    }
+    match json(&file, &root)? {
+        Value::Object(tree) => Ok(Written { tree, encrypted: None }),
+        _ => Err(no_mapping(&file, &root)),
+    }
+}
+
+/// Whether an unquoted text in YAML is that text to all readers, and nothing else.
+#[must_use]
+pub fn reads_as_text(text: &str) -> bool {
+    typed(&Scalar { text: text.to_owned(), plain: true }) == Ok(Typed::Text(text.to_owned()))
 }
 
 /// What a `sops:FILE#/path/to/key` reference names.

@@ -60,6 +60,11 @@ impl Values {
         self.sealed.iter().map(|(path, why)| (path.join("."), why.as_str()))
     }
 
+    /// Marks what is at a path, and all below it, as secret.
+    pub fn conceal(&mut self, path: &[&str]) {
+        self.secret.insert(path.iter().map(|&p| p.to_owned()).collect());
+    }
+
     /// Sets a leaf and says whether it is secret. Mappings on the way are made.
     pub fn set(&mut self, path: &[&str], value: Value, secret: bool) {
         let owned: Path = path.iter().map(|&p| p.to_owned()).collect();

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -32,15 +33,18 @@ impl Launcher for Direct {
                 .envs(spec.secret_env.iter().map(|(name, value)| {
                     (name.clone(), String::from_utf8(value.reveal().to_vec()).unwrap())
                 }))
-                .stdin(Stdio::null())
+                .stdin(if spec.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
                 .stdout(match &to {
                     Some(end) => end.as_fd().try_clone_to_owned().unwrap().into(),
                     None => Stdio::piped(),
                 })
                 .stderr(Stdio::piped());
             drop(to);
-            let child = command.spawn().unwrap();
+            let mut child = command.spawn().unwrap();
             drop(command);
+            if let (Some(mut pipe), Some(secret)) = (child.stdin.take(), &spec.stdin) {
+                pipe.write_all(secret.reveal()).unwrap();
+            }
             child.wait_with_output().unwrap()
         };
         let said =

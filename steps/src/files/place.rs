@@ -118,7 +118,7 @@ fn cannot_see(path: &Path, e: &io::Error) -> String {
 
 /// The temporary file of a step's run, beside the file. Its name carries who writes it, without
 /// the number of the attempt: a later attempt of the same run must find it.
-pub(super) fn temporary(real: &Path, identity: &str) -> PathBuf {
+pub(crate) fn temporary(real: &Path, identity: &str) -> PathBuf {
     let run = identity.rsplit_once(':').map_or(identity, |(run, _attempt)| run);
     let name = real.file_name().unwrap_or_default().to_string_lossy();
     let part: String = name
@@ -130,7 +130,7 @@ pub(super) fn temporary(real: &Path, identity: &str) -> PathBuf {
 }
 
 /// The folders above a file that do not exist, outermost first.
-pub(super) fn missing_folders(real: &Path) -> Vec<PathBuf> {
+pub(crate) fn missing_folders(real: &Path) -> Vec<PathBuf> {
     let mut missing: Vec<PathBuf> = real
         .ancestors()
         .skip(1)

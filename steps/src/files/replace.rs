@@ -8,6 +8,11 @@ use std::path::{Path, PathBuf};
 
 use workplan_engine::kind::{ErrorCause, StepError};
 
+use super::place;
+
+/// Permissions of a file that was not there.
+const NEW: u32 = 0o644;
+
 /// A file as it shall be.
 pub(super) struct Whole<'a> {
     pub(super) bytes: &'a [u8],
@@ -29,6 +34,18 @@ pub(super) fn replace(real: &Path, temporary: &Path, new: &Whole<'_>) -> Result<
         in_words("write", real, &e)
     })?;
     flush_folder(real)
+}
+
+/// Puts text into a file; one that is there keeps its permissions and owner.
+///
+/// # Errors
+/// In words.
+pub(crate) fn put(path: &Path, bytes: &[u8], identity: &str) -> Result<(), StepError> {
+    let place = place::look(path).map_err(StepError::failed)?;
+    let (mode, owner) =
+        place.file.map_or((NEW, None), |file| (file.mode, Some((file.uid, file.gid))));
+    let temporary = place::temporary(&place.real, identity);
+    replace(&place.real, &temporary, &Whole { bytes, mode, owner })
 }
 
 fn write(temporary: &Path, new: &Whole<'_>) -> io::Result<()> {
@@ -105,7 +122,7 @@ pub(super) fn remove(real: &Path) -> Result<(), StepError> {
 }
 
 /// Removes those of the folders that are empty, innermost first. One that is in use stays.
-pub(super) fn remove_empty(folders: &[PathBuf]) {
+pub(crate) fn remove_empty(folders: &[PathBuf]) {
     for folder in folders.iter().rev() {
         match fs::remove_dir(folder) {
             Ok(()) => {}

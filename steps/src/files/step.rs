@@ -287,6 +287,6 @@ impl Step for ContentStep {
 
 /// A path without `.` and doubled slashes, so that one file has one name. `..` stays: what it
 /// means is known only where the links are.
-pub(super) fn plain(path: &Path) -> PathBuf {
+pub(crate) fn plain(path: &Path) -> PathBuf {
     path.components().filter(|c| *c != Component::CurDir).collect()
 }

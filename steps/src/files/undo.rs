@@ -174,6 +174,6 @@ pub(super) fn take_back(
 }
 
 /// An error before anything was done.
-pub(super) fn not_started(what: String) -> StepError {
+pub(crate) fn not_started(what: String) -> StepError {
     StepError::new(ErrorCause::NotStarted, what)
 }

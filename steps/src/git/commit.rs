@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use workplan_engine::kind::{CommandOutcome, CommandSpec, ErrorCause, Hands, Look, StepError};
 
 use super::child;
-use super::repo::{Repo, text};
+use super::repo::Repo;
 
 /// How long another `git` in the same repository is waited for.
 const LOCKED: Duration = Duration::from_secs(10);
@@ -174,23 +174,5 @@ pub(super) async fn act(
                 return Err(StepError::new(ErrorCause::Cancelled, what));
             }
         }
-    }
-}
-
-impl Repo {
-    /// The newest commit that this step of this run made, whatever the attempt. The trailer says
-    /// so.
-    ///
-    /// # Errors
-    /// When `git` cannot tell.
-    pub(crate) async fn made_by_us(&self, look: &Look) -> Result<Option<String>, StepError> {
-        if self.head(look).await?.is_none() {
-            return Ok(None);
-        }
-        let identity = look.identity.rsplit_once(':').map_or(&*look.identity, |(run, _)| run);
-        let trailer = format!("--grep={MADE}: {identity}:");
-        let arguments = ["log", "-1", "--format=%H", "--fixed-strings", &trailer].map(OsStr::new);
-        let found = text(&self.ask(look, "read the history", &arguments).await?.stdout);
-        Ok((!found.is_empty()).then_some(found))
     }
 }

@@ -3,6 +3,8 @@
 //! - `child`: how `git` is run
 //! - `repo`: looking at a repository
 //! - `commit`: commits of exactly some paths
+//! - `move_kind`, `move_look`, `move_step`, `move_undo`: `git.move`
+//! - `manifest`, `tombstone`, `references`: what moves, what says where it went, who names it
 //!
 //! For a kind that changes files and takes `commit: "message"`:
 //!
@@ -19,7 +21,15 @@
 
 mod child;
 mod commit;
+mod manifest;
+mod move_kind;
+mod move_look;
+mod move_step;
+mod move_undo;
+mod references;
 mod repo;
+mod tombstone;
 
 pub(crate) use commit::{commit, commit_back};
-pub(crate) use repo::{Repo, Uncommitted};
+pub use move_kind::GitMove;
+pub(crate) use repo::{IGNORED, Repo, Uncommitted};

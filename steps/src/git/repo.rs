@@ -15,12 +15,15 @@ pub(crate) struct Repo {
     root: PathBuf,
 }
 
+/// What is said of a path that git passes over.
+pub(crate) const IGNORED: &str = "ignored by git";
+
 /// A path with changes that are not committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Uncommitted {
     /// The path in the repository.
     pub(crate) path: PathBuf,
-    /// What it is: `changed`, `staged`, `new`, `ignored`, `in conflict`.
+    /// What it is: `changed`, `staged`, `new`, `removed`, `in conflict`, or [`IGNORED`].
     pub(crate) how: &'static str,
 }
 
@@ -166,7 +169,7 @@ impl Repo {
             .filter_map(|record| {
                 let (marks, path) = record.split_at_checked(3)?;
                 let how = match &marks[..2] {
-                    b"!!" => "ignored by git",
+                    b"!!" => IGNORED,
                     b"??" => "new",
                     [b'U', _] | [_, b'U'] | b"AA" | b"DD" => "in conflict",
                     [_, b' '] => "staged",
@@ -244,6 +247,6 @@ impl Repo {
     }
 }
 
-pub(super) fn text(bytes: &[u8]) -> String {
+fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim().to_owned()
 }

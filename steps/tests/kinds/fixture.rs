@@ -10,7 +10,7 @@ use workplan_engine::kind::{ErrorCause, Past, Step, With};
 
 use super::backup::fixture::{Backups, Kind as BackupKind};
 use crate::cancel_when;
-use crate::support::{Answer, STEP, Server, World, with};
+use crate::support::{Answer, GitRepo, Postgres, STEP, Server, World, with};
 
 /// A world with one step in it that can be cut off while it acts.
 #[async_trait]
@@ -49,14 +49,33 @@ pub(crate) async fn fixture(kind: &str) -> Box<dyn Fixture> {
             world.write("app.conf", "old\n");
             Box::new(File(world))
         }
+        "file.edit" => Box::new(Edit::new(
+            world,
+            "test.sh",
+            ("kubectl -n default\n", "kubectl -n apps\n"),
+            json!({"file": "repo/test.sh", "find": "-n default", "replace": "-n apps"}),
+        )),
+        "make.target" => Box::new(Edit::new(
+            world,
+            "Makefile",
+            ("all:\n\techo all\n", "all:\n\techo all\n\nup: ## Start\n\techo up\n"),
+            json!({"file": "repo/Makefile", "target": "up", "recipe": "echo up", "help": "Start"}),
+        )),
+        "git.move" => Box::new(Move::new(world)),
         "http.check" => {
             let server = Server::start(&[Answer::Hang]).await;
             Box::new(Http { world, server })
         }
         "gate.approve" => Box::new(Asking(world, "message")),
         "manual" => Box::new(Asking(world, "instructions")),
-        _ => panic!("the kind `{kind}` has no fixture: write one"),
+        _ => super::databases::fixture(kind)
+            .unwrap_or_else(|| panic!("the kind `{kind}` has no fixture: write one")),
     }
+}
+
+/// Whether this machine has the parts that a kind's fixture is made of.
+pub(crate) fn has_parts(kind: &str) -> bool {
+    !kind.starts_with("postgres.") || Postgres::shared().is_some()
 }
 
 struct Script(World);
@@ -123,6 +142,122 @@ impl Fixture for File {
     fn put_foreign(&self) {
         fs::remove_file(self.0.path("app.conf")).unwrap();
         self.0.write("app.conf", "theirs\n");
+    }
+}
+
+/// One file in a repository that the step changes and commits.
+struct Edit {
+    world: World,
+    repo: GitRepo,
+    file: &'static str,
+    new: &'static str,
+    with: With,
+}
+
+impl Edit {
+    fn new(
+        world: World,
+        file: &'static str,
+        (old, new): (&'static str, &'static str),
+        given: serde_json::Value,
+    ) -> Self {
+        let repo = GitRepo::new(&world.path("repo"));
+        repo.write(file, old);
+        repo.commit("Before");
+        // Somebody is in the middle of other work.
+        repo.write("README.md", "Another text.\n");
+        repo.write("staged", "");
+        repo.git(&["add", "staged"]);
+        let mut with = with(given);
+        with.0.insert("commit".to_owned(), json!("Change it"));
+        Self { world, repo, file, new, with }
+    }
+}
+
+#[async_trait]
+impl Fixture for Edit {
+    fn world(&self) -> &World {
+        &self.world
+    }
+
+    fn with(&self) -> With {
+        self.with.clone()
+    }
+
+    fn release(&self) {}
+
+    /// Killed between the write and the commit.
+    async fn cut_off(&self, _step: &dyn Step) {
+        self.repo.write(self.file, self.new);
+    }
+
+    fn is_there(&self) -> bool {
+        self.repo.git(&["show", &format!("HEAD:{}", self.file)]) == self.new
+            && self.repo.read(self.file).as_deref() == Some(self.new)
+    }
+
+    fn put_foreign(&self) {
+        self.repo.write(self.file, "somebody's own text\n");
+    }
+
+    fn fingerprint(&self) -> BTreeMap<String, String> {
+        [("repo".to_owned(), self.repo.fingerprint())].into()
+    }
+}
+
+/// A file that moves between two repositories.
+struct Move {
+    world: World,
+    old: GitRepo,
+    new: GitRepo,
+}
+
+impl Move {
+    fn new(world: World) -> Self {
+        let world = world.with_repos(&["cluster", "apps"]);
+        let (old, new) = (GitRepo::new(&world.path("cluster")), GitRepo::new(&world.path("apps")));
+        old.write("helm/values.yaml", "a: 1\n");
+        old.commit("Values");
+        for repo in [&old, &new] {
+            repo.write("README.md", "Somebody is in the middle of other work.\n");
+            repo.write("staged", "");
+            repo.git(&["add", "staged"]);
+        }
+        Self { world, old, new }
+    }
+}
+
+#[async_trait]
+impl Fixture for Move {
+    fn world(&self) -> &World {
+        &self.world
+    }
+
+    fn with(&self) -> With {
+        with(json!({"from": "cluster:helm/values.yaml", "to": "apps:helm/"}))
+    }
+
+    fn release(&self) {}
+
+    /// Killed while it is copied.
+    async fn cut_off(&self, _step: &dyn Step) {
+        let id = Digest::of(format!("workplan:r1:{STEP}").as_bytes());
+        self.new.write(&format!("helm/.values.yaml.wp-{}", id.short()), "a");
+    }
+
+    fn is_there(&self) -> bool {
+        self.new.git(&["ls-tree", "-r", "--name-only", "HEAD"]).contains("helm/values.yaml")
+            && self.old.git(&["ls-tree", "-r", "--name-only", "HEAD"]).contains("helm/MOVED.md")
+            && self.old.read("helm/values.yaml").is_none()
+    }
+
+    fn put_foreign(&self) {
+        self.old.write("helm/values.yaml", "b: 2\n");
+    }
+
+    fn fingerprint(&self) -> BTreeMap<String, String> {
+        let repos = [("old", &self.old), ("new", &self.new)];
+        repos.map(|(name, repo)| (name.to_owned(), repo.fingerprint())).into()
     }
 }
 

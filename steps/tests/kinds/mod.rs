@@ -3,6 +3,10 @@
 mod backup;
 mod command;
 mod content;
+mod databases;
+mod edit;
 pub(crate) mod fixture;
 mod gate;
 mod http;
+mod moves;
+mod postgres;

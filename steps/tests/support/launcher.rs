@@ -15,13 +15,17 @@ use std::os::unix::process::ExitStatusExt;
 use workplan_engine::kind::{
     ChildEnd, CommandOutcome, CommandSpec, ErrorCause, Launcher, StepError,
 };
-use workplan_engine::process::Account;
+use workplan_engine::process::{Account, ServiceEntry, ServiceSpec, ServiceStarter};
+
+use super::stub;
 
 /// Starts children directly and ends their process group at the deadline or when cancelled.
 #[derive(Default)]
 pub(crate) struct Direct {
     /// All that was asked for.
     pub(crate) specs: Mutex<Vec<CommandSpec>>,
+    /// How many times git may still write; the next one is as if the engine was killed before it.
+    pub(crate) git_writes: Mutex<Option<usize>>,
 }
 
 impl Direct {
@@ -46,30 +50,6 @@ fn stdio(end: &ChildEnd) -> Stdio {
     end.as_fd().try_clone_to_owned().unwrap().into()
 }
 
-#[async_trait]
-impl Launcher for Direct {
-    async fn run(
-        &self,
-        spec: CommandSpec,
-        _identity: &str,
-        log: Option<PathBuf>,
-        cancel: CancellationToken,
-    ) -> Result<CommandOutcome, StepError> {
-        self.start(None, spec, log, cancel).await
-    }
-
-    async fn run_as(
-        &self,
-        account: Account,
-        spec: CommandSpec,
-        _identity: &str,
-        log: Option<PathBuf>,
-        cancel: CancellationToken,
-    ) -> Result<CommandOutcome, StepError> {
-        self.start(Some(account), spec, log, cancel).await
-    }
-}
-
 impl Direct {
     async fn start(
         &self,
@@ -78,16 +58,29 @@ impl Direct {
         log: Option<PathBuf>,
         cancel: CancellationToken,
     ) -> Result<CommandOutcome, StepError> {
+        if spec.argv.iter().any(|a| a == "update-index" || a == "commit")
+            && let Some(left) = self.git_writes.lock().unwrap().as_mut()
+        {
+            *left = left
+                .checked_sub(1)
+                .ok_or_else(|| StepError::new(ErrorCause::Cancelled, "killed before git wrote"))?;
+        }
         let ends = (spec.read_from.take(), spec.write_to.take());
         self.specs.lock().unwrap().push(spec.clone());
         let mut command = Command::new(&spec.argv[0]);
         if let Some(account) = account {
-            command.env_clear().uid(account.uid).gid(account.gid);
+            command.env_clear();
+            if account != Account::current() {
+                command.gid(account.gid).uid(account.uid);
+            }
         }
         command
             .kill_on_drop(true)
             .args(&spec.argv[1..])
             .current_dir(&spec.cwd)
+            // A git that is started knows nothing of who runs the tests.
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
             .envs(spec.env.iter().cloned())
             .envs(spec.secret_env.iter().map(|(name, value)| {
                 (name.clone(), String::from_utf8(value.reveal().to_vec()).unwrap())
@@ -143,5 +136,38 @@ impl Direct {
             log,
             notes: Vec::new(),
         })
+    }
+}
+
+#[async_trait]
+impl Launcher for Direct {
+    async fn run(
+        &self,
+        spec: CommandSpec,
+        _identity: &str,
+        log: Option<PathBuf>,
+        cancel: CancellationToken,
+    ) -> Result<CommandOutcome, StepError> {
+        self.start(None, spec, log, cancel).await
+    }
+
+    async fn run_as(
+        &self,
+        account: Account,
+        spec: CommandSpec,
+        _identity: &str,
+        log: Option<PathBuf>,
+        cancel: CancellationToken,
+    ) -> Result<CommandOutcome, StepError> {
+        self.start(Some(account), spec, log, cancel).await
+    }
+
+    async fn serve(&self, spec: ServiceSpec) -> Result<ServiceEntry, StepError> {
+        let starter = ServiceStarter {
+            program: std::env::current_exe().unwrap(),
+            args: stub::args(),
+            env: vec![(stub::VARIABLE.into(), "1".into())],
+        };
+        starter.start(spec).await.map_err(|e| StepError::failed(e.to_string()))
     }
 }

@@ -1,10 +1,13 @@
 //! A small world for steps: a folder, secrets, children that are really started, a server.
 
+mod git;
 mod launcher;
 mod postgres;
 mod server;
+mod stub;
 mod tls;
 
+pub(crate) use git::GitRepo;
 pub(crate) use launcher::Direct;
 pub(crate) use postgres::{PASSWORD, Postgres};
 pub(crate) use server::{Answer, Server};
@@ -39,8 +42,7 @@ pub(crate) struct World {
     pub(crate) secrets: BTreeMap<String, String>,
     /// The run that its attempts belong to.
     pub(crate) run: String,
-    /// The target; the implicit one where there is none.
-    pub(crate) target: Option<Arc<Place>>,
+    pub(crate) place: Arc<Place>,
 }
 
 impl World {
@@ -50,7 +52,7 @@ impl World {
             launcher: Arc::default(),
             secrets: BTreeMap::new(),
             run: "r1".to_owned(),
-            target: None,
+            place: Arc::new(Place::new("local", "local", "state:-")),
         }
     }
 
@@ -59,7 +61,7 @@ impl World {
         let mut place = Place::new("lab", "local", "identity:lab");
         place.folder = self.base().to_owned();
         place.values = with(values).0;
-        self.target = Some(Arc::new(place));
+        self.place = Arc::new(place);
         self
     }
 
@@ -72,6 +74,16 @@ impl World {
 
     pub(crate) fn with_secret(mut self, reference: &str, value: &str) -> Self {
         self.secrets.insert(reference.to_owned(), value.to_owned());
+        self
+    }
+
+    /// A target that names repositories; they lie in this world.
+    pub(crate) fn with_repos(mut self, names: &[&str]) -> Self {
+        let mut place = Place::new("lab", "local", "state:-");
+        place.folder = self.base().to_path_buf();
+        let repos = names.iter().map(|n| ((*n).to_owned(), Value::from(*n))).collect();
+        place.values.insert("repos".to_owned(), Value::Object(repos));
+        self.place = Arc::new(place);
         self
     }
 
@@ -105,9 +117,7 @@ impl World {
         let mut look = Look::new(STEP, self.base(), secrets, self.launcher.clone());
         look.identity = format!("workplan:{}:{STEP}:1", self.run).into();
         look.past = past;
-        if let Some(target) = &self.target {
-            look.place = Arc::clone(target);
-        }
+        look.place = self.place.clone();
         look
     }
 

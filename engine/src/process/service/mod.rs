@@ -18,4 +18,4 @@ pub use end::Ended;
 pub use entry::ServiceEntry;
 pub use spec::{Account, ServiceSpec};
 pub use start::ServiceStarter;
-pub use stub::become_service;
+pub use stub::{THIS_PROGRAM, become_service};

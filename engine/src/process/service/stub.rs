@@ -14,22 +14,34 @@ use nix::unistd::{Gid, Uid, setgid, setgroups, setsid, setuid};
 use super::{Account, ServiceEntry, ServiceSpec};
 use crate::process::ProcessId;
 
-/// Reads a [`ServiceSpec`] from standard input and becomes that server.
+/// The program of a service that is this very program: it goes on as what its arguments say.
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// Reads a [`ServiceSpec`] from standard input and becomes that server. One whose program is
+/// [`THIS_PROGRAM`] is what `own` does with its arguments; that ends with the process's exit code.
 ///
-/// It returns only when it could not, with the process's exit code, after it said why on standard
-/// error, which is the starter's pipe. It takes over the whole process: a session of its own, no
-/// descriptors but `/dev/null` and the log, `umask` 027.
+/// Otherwise it returns only when it could not, with the process's exit code, after it said why on
+/// standard error, which is the starter's pipe. It takes over the whole process: a session of its
+/// own, no descriptors but `/dev/null` and the log, `umask` 027.
 #[must_use]
-pub fn become_service() -> i32 {
+pub fn become_service(own: impl FnOnce(&[String]) -> i32) -> i32 {
     // Closed by a successful exec, which is how the starter learns of it.
     let Ok(report) = io::stderr().as_fd().try_clone_to_owned() else { return 1 };
     let mut report = File::from(report);
-    let Err(why) = run(&report);
-    let _ = writeln!(report, "{why}");
-    1
+    match run(&report) {
+        Ok(args) => {
+            drop(report);
+            own(&args)
+        }
+        Err(why) => {
+            let _ = writeln!(report, "{why}");
+            1
+        }
+    }
 }
 
-fn run(report: &File) -> Result<std::convert::Infallible, String> {
+/// Becomes another program; returns where it is to be this one, with its arguments.
+fn run(report: &File) -> Result<Vec<String>, String> {
     let mut text = Vec::new();
     io::stdin()
         .read_to_end(&mut text)
@@ -59,6 +71,9 @@ fn run(report: &File) -> Result<std::convert::Infallible, String> {
         })?;
     }
     std::env::set_current_dir(&spec.cwd).map_err(|e| failed("enter", &spec.cwd, e))?;
+    if spec.program == Path::new(THIS_PROGRAM) {
+        return Ok(spec.args);
+    }
     let error = Command::new(&spec.program).args(&spec.args).env_clear().envs(spec.env).exec();
     Err(failed("execute", &spec.program, error))
 }

@@ -15,7 +15,7 @@ mod identity;
 mod open;
 mod program;
 
-pub use program::{command, missing, program};
+pub use program::{command, kind, missing, program};
 
 pub(super) use file::Encrypted;
 
@@ -59,17 +59,7 @@ pub(super) async fn open(
         return Ok(Opened::Open(tree));
     }
     let opened = match program(look) {
-        Some(program) => {
-            let opened = program::open(look, &program, path).await?;
-            // It read the file by itself, after we did.
-            if std::fs::read(path).ok().as_deref() != Some(text.as_bytes()) {
-                return Err(PlatformError::failed(format!(
-                    "`{}` was changed while it was read; try again",
-                    path.display()
-                )));
-            }
-            opened
-        }
+        Some(program) => program::open(look, &program, path, text).await?,
         None => open::open(look, path, encrypted)?,
     };
     if let Opened::Open(tree) = &opened {

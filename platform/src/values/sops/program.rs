@@ -42,6 +42,12 @@ pub fn missing(what_for: &str) -> PlatformError {
     }
 }
 
+/// What the program calls a file of this name.
+#[must_use]
+pub fn kind(path: &Path) -> &'static str {
+    if path.extension().is_some_and(|e| e == "json") { "json" } else { "yaml" }
+}
+
 /// A call of the program in a file's folder, where it finds its `.sops.yaml`, with the target's
 /// identities besides those of the environment.
 ///
@@ -94,7 +100,8 @@ fn spec<A: Into<OsString>>(
     Ok(spec)
 }
 
-/// Opens a file with the program.
+/// Opens a file with the program. Its text goes by standard input: it may be another than the
+/// file's by now.
 ///
 /// # Errors
 /// When it fails for another reason than a missing key.
@@ -102,10 +109,12 @@ pub(super) async fn open(
     look: &Look,
     program: &Path,
     path: &Path,
+    text: &str,
 ) -> Result<Opened, PlatformError> {
-    let arguments =
-        ["decrypt".as_ref(), "--output-type".as_ref(), "json".as_ref(), path.as_os_str()];
+    let kind = kind(path);
+    let arguments = ["decrypt", "--input-type", kind, "--output-type", "json"];
     let mut spec = spec(look, program, path, arguments)?;
+    spec.stdin = Some(Secret::new(text));
     let (reader, writer) = std::io::pipe().map_err(|e| PlatformError::io("read", path, &e))?;
     // Past the engine, whose logs and screens could show what is not yet known to be secret.
     spec.write_to = Some(writer.into());

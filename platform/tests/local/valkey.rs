@@ -1,0 +1,66 @@
+//! The recipe `valkey`, and with it what all recipes share.
+
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use workplan_platform::{Endpoint, ReleaseStatus, View};
+
+use crate::support::{Ground, at, deploy, incarnations, spec, trial};
+
+const PASSWORD: &str = "p'%:/ \\\"wörd";
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![trial("valkey_runs_with_its_password", valkey_runs_with_its_password)]
+}
+
+fn values() -> Value {
+    json!({
+        "architecture": "standalone",
+        "auth": {"password": PASSWORD},
+        "primary": {"resources": {"limits": {"memory": "1Gi"}}},
+        "image": {"repository": "bitnamilegacy/valkey"},
+    })
+}
+
+async fn say(view: &dyn View, line: &[u8]) -> String {
+    let service = Endpoint::Service {
+        namespace: "platform".to_owned(),
+        service: "valkey-primary".to_owned(),
+        port: 6379,
+    };
+    let way = view.reach(&service).await.unwrap();
+    let mut stream = TcpStream::connect(way.address).await.unwrap();
+    stream.write_all(line).await.unwrap();
+    let mut answer = vec![0; 512];
+    let length = stream.read(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer[..length]).into_owned()
+}
+
+async fn valkey_runs_with_its_password(ground: Arc<Ground>) {
+    let operate = ground.operate("T06.valkey");
+    let at = at("platform", "valkey");
+    let wanted = spec(&at, "valkey", values(), &[&["auth", "password"]]);
+    let rendered = operate.render(&wanted).await.unwrap();
+    assert!(!ground.dir().exists(), "a preview writes nothing");
+    let ignored: Vec<&str> = rendered.ignored.iter().map(|i| i.key.as_str()).collect();
+    assert_eq!(ignored, ["image.repository", "primary.resources.limits.memory"]);
+    assert_eq!(deploy(&operate, &wanted).await, 1);
+    assert_eq!(say(&operate, b"PING\r\n").await.get(..7), Some("-NOAUTH"));
+    let login = format!("*2\r\n$4\r\nAUTH\r\n${}\r\n{PASSWORD}\r\n", PASSWORD.len());
+    assert_eq!(say(&operate, login.as_bytes()).await, "+OK\r\n");
+    let release = operate.release(&at).await.unwrap().unwrap();
+    assert_eq!((release.status, release.revision), (ReleaseStatus::Deployed, 1));
+    assert_eq!(release.made_by.as_deref(), Some("workplan:r1:T06.valkey:1"));
+    let secret = operate.secret("platform", "valkey").await.unwrap().unwrap();
+    assert_eq!(secret["valkey-password"].reveal(), PASSWORD.as_bytes());
+    // What is there is what a preview wants, and deploying it again changes nothing.
+    let rendered = operate.render(&wanted).await.unwrap();
+    assert_eq!(operate.objects(&at).await.unwrap(), rendered.objects);
+    let before = incarnations(&operate, &at).await;
+    assert_eq!(before.len(), 1);
+    assert_eq!(deploy(&operate, &wanted).await, 1);
+    assert_eq!(incarnations(&operate, &at).await, before);
+}

@@ -1,0 +1,65 @@
+//! PostgreSQL: roles, databases, and the move of a database with its proof.
+//!
+//! - `site`: a server that was found and reached, and what it says of itself
+//! - `names`, `mark`, `scram`: names in SQL, our mark in comments, passwords as the server keeps them
+//! - `portrait`: a database as it can be compared
+//! - `shared`: databases in the server's shared catalog
+//! - `compare`: `postgres.compare`
+//! - `database`: `postgres.database`
+//! - `role`: `postgres.role`
+
+mod compare;
+mod database;
+mod fence;
+mod mark;
+mod names;
+mod portrait;
+mod role;
+mod scram;
+mod shared;
+mod site;
+
+use hmac::{Hmac, Mac};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sha2::Sha256;
+
+use workplan_engine::digest::hex;
+use workplan_engine::kind::{Prepared, StepError};
+
+pub use compare::Compare;
+pub use database::Database;
+pub use role::Role;
+
+/// A digest that says nothing to who does not have the key.
+fn keyed(key: &[u8], bytes: &[u8]) -> String {
+    // A key of any length is taken, so this cannot fail.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
+    mac.update(bytes);
+    hex(&mac.finalize().into_bytes())
+}
+
+/// Undo data for the journal.
+fn to_json(undo: &impl Serialize) -> Result<Value, StepError> {
+    serde_json::to_value(undo)
+        .map_err(|e| site::not_started(format!("the undo data cannot be written: {e}")))
+}
+
+/// Undo data from the journal.
+fn undo_data<T: DeserializeOwned>(prepared: &Prepared) -> Result<T, StepError> {
+    serde_json::from_value(prepared.undo.clone())
+        .map_err(|e| site::not_started(format!("the undo data cannot be read: {e}")))
+}
+
+/// An error in one sentence, with what to do.
+fn in_words(error: &StepError) -> String {
+    let mut text = error.what.clone();
+    for line in &error.said {
+        text = format!("{text}; {line}");
+    }
+    match &error.help {
+        Some(help) => format!("{text}; {help}"),
+        None => text,
+    }
+}

@@ -1,0 +1,5 @@
+//! Files of values.
+
+mod edit;
+mod path;
+mod scalar;

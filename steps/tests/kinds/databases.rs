@@ -1,0 +1,137 @@
+//! Worlds with a database server for the contract of `postgres.*`.
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use workplan_engine::kind::{ErrorCause, Past, Step, With};
+
+use super::fixture::Fixture;
+use crate::cancel_when;
+use crate::support::{PASSWORD, Postgres, World, until, with};
+
+/// A world in which SQL says what is there.
+struct OnServer {
+    world: World,
+    server: &'static Postgres,
+    with: Value,
+    /// Takes a lock that the step has to wait for.
+    lock: (String, String),
+    /// `t` where the effect is there.
+    there: String,
+    /// Puts another thing in its place, statement by statement.
+    foreign: Vec<(String, String)>,
+    /// All of the server that the step could change.
+    print: String,
+}
+
+impl OnServer {
+    fn ask(&self, sql: &str) -> String {
+        self.server.psql("postgres", sql)
+    }
+}
+
+#[async_trait]
+impl Fixture for OnServer {
+    fn world(&self) -> &World {
+        &self.world
+    }
+
+    fn with(&self) -> With {
+        with(self.with.clone())
+    }
+
+    fn release(&self) {}
+
+    async fn cut_off(&self, step: &dyn Step) {
+        let lock = self.server.hold(&self.lock.0, &self.lock.1);
+        let ours = format!(
+            "from pg_stat_activity where application_name like 'workplan:{}:T01.x:%'",
+            self.world.run
+        );
+        let waits = format!("select count(*) > 0 {ours} and wait_event_type = 'Lock'");
+        let hands = self.world.hands(Past::Never);
+        let blocked = || self.ask(&waits) == "t";
+        let error = cancel_when(step, &hands, "the step waits for the lock", blocked).await;
+        assert_eq!(error.cause, ErrorCause::Cancelled, "{error}");
+        drop(lock);
+        let left = format!("select count(*) {ours}");
+        until("a cancelled step leaves no session", || self.ask(&left) == "0").await;
+    }
+
+    fn is_there(&self) -> bool {
+        self.ask(&self.there) == "t"
+    }
+
+    fn put_foreign(&self) {
+        for (database, sql) in &self.foreign {
+            self.server.psql(database, sql);
+        }
+    }
+
+    fn fingerprint(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([("server".to_owned(), self.ask(&self.print))])
+    }
+}
+
+fn world() -> World {
+    World::new()
+        .of_new_run()
+        .with_secret("env:PGPW", PASSWORD)
+        .with_secret("env:APPPW", "pass of the app")
+}
+
+/// The fixture of one of the kinds.
+pub(super) fn fixture(kind: &str) -> Option<Box<dyn Fixture>> {
+    let server = Postgres::shared()?;
+    Some(match kind {
+        "postgres.database" => Box::new(database(server)),
+        "postgres.role" => Box::new(role(server)),
+        _ => return None,
+    })
+}
+
+fn role(server: &'static Postgres) -> OnServer {
+    let name = server.unique("app role");
+    let verifier = "(select rolpassword from pg_authid where rolname = r.rolname)";
+    OnServer {
+        world: world(),
+        server,
+        with: json!({"on": server.by_tcp(), "name": name, "password": "env:APPPW"}),
+        lock: ("postgres".to_owned(), "lock table pg_authid in share mode".to_owned()),
+        there: format!(
+            "select count(*) = 1 from pg_authid where rolname = '{name}' and rolcanlogin"
+        ),
+        foreign: vec![(
+            "postgres".to_owned(),
+            format!("drop role if exists \"{name}\"; create role \"{name}\" login password 'x'"),
+        )],
+        print: format!(
+            "select r.*, {verifier}, shobj_description(oid, 'pg_authid') from pg_roles r \
+             where rolname = '{name}'"
+        ),
+    }
+}
+
+fn database(server: &'static Postgres) -> OnServer {
+    let (name, owner) = (server.unique("new db"), server.unique("owner of it"));
+    server.psql("postgres", &format!("create role \"{owner}\""));
+    let world = world();
+    let nascent = format!("{name}__wp_{}", world.run);
+    OnServer {
+        world,
+        server,
+        with: json!({"on": server.by_tcp(), "name": name, "owner": owner}),
+        // `CREATE DATABASE` reads its template's row, and nobody else may be about to change it.
+        lock: ("postgres".to_owned(), "lock table pg_database in share mode".to_owned()),
+        there: format!("select count(*) = 1 from pg_database where datname = '{name}'"),
+        foreign: vec![
+            ("postgres".to_owned(), format!("drop database if exists \"{name}\"")),
+            ("postgres".to_owned(), format!("create database \"{name}\"")),
+        ],
+        print: format!(
+            "select datname, datdba, oid, shobj_description(oid, 'pg_database') from pg_database \
+             where datname in ('{name}', '{nascent}')"
+        ),
+    }
+}

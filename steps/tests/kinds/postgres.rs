@@ -1,0 +1,3 @@
+//! `postgres.*` beyond the contract.
+
+mod role;
