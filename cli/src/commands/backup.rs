@@ -89,7 +89,7 @@ fn listed(app: &App, args: &BackupList) -> Result<Exit, Failure> {
     };
     let secrets = Arc::new(Secrets::new(app.env.clone()));
     let mut look = Look::new("backup.list", &here, secrets, Arc::new(Nobody));
-    look.place = Arc::new(target.reference.place());
+    look.place = Arc::new(target.place());
     look.env = Arc::new(BaseEnv(app.env.all.clone()));
     let listing = list(&look, args.place.dir.as_deref(), args.place.layer.as_deref())
         .map_err(|e| Failure::new(exit::INVALID, e.what).with_help(e.help.unwrap_or_default()))?;

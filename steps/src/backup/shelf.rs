@@ -30,6 +30,9 @@ pub(super) struct Backup {
     bytes: Vec<u8>,
 }
 
+/// Backups that cannot be used, with why not.
+pub(super) type Unusable = Vec<(Id, String)>;
+
 /// What a passed verification found.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Verified {
@@ -87,7 +90,7 @@ impl Backup {
     ///
     /// # Errors
     /// When the folder cannot be read.
-    pub(super) fn all(layer: &Layer) -> io::Result<(Vec<Self>, Vec<(Id, String)>)> {
+    pub(super) fn all(layer: &Layer) -> io::Result<(Vec<Self>, Unusable)> {
         let (mut good, mut bad) = (Vec::new(), Vec::new());
         for id in layer.finished()? {
             match Self::read(layer, &id) {

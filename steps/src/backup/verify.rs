@@ -427,11 +427,17 @@ fn damaged(backup: &Backup, cancel: &CancellationToken) -> Result<(), StepError>
     if said.is_empty() {
         return Ok(());
     }
-    let mut error =
-        StepError::failed(format!("the backup {} is damaged: {}", backup.id, said.join("; ")))
-            .with_help("make a new one, and look at the disk it was on");
-    error.said = said;
-    Err(error)
+    let what = format!("the backup {} is damaged: {}", backup.id, said.join("; "));
+    let differences: Vec<Value> =
+        said.iter().map(|detail| json!({"kind": "member", "detail": detail})).collect();
+    let outputs = [
+        ("backup", Value::from(backup.id.to_string())),
+        ("equal", false.into()),
+        ("differences", differences.into()),
+    ];
+    Err(StepError::failed(what)
+        .with_help("make a new one, and look at the disk it was on")
+        .with_outputs(outputs.map(|(name, value)| (name.to_owned(), value)).into()))
 }
 
 fn digest_key(

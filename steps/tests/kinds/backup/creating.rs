@@ -2,14 +2,15 @@
 
 use serde_json::{Value, json};
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use workplan_engine::kind::{ErrorCause, Hands, Past, Seen, StepError};
 
-use super::lab::{Lab, MARKER, by_tcp, conninfo, database, names, piped, quoted, text, there};
+use super::lab::{
+    Lab, MARKER, by_tcp, conninfo, database, names, piped, quoted, skipped, text, there,
+};
 use crate::support::{PASSWORD, Postgres, step, succeeded};
 
 /// All of it that the real tools read back; nothing of it in plain.
@@ -182,8 +183,7 @@ async fn a_full_disk_is_named_and_leaves_nothing() {
         .arg(&layer)
         .output();
     if !mounted.is_ok_and(|out| out.status.success()) {
-        let words = "SKIPPED: no tmpfs can be mounted; a full disk is not tested";
-        writeln!(std::io::stderr(), "{words}").unwrap();
+        skipped("no tmpfs can be mounted; a full disk is not tested");
         return;
     }
     let earlier = lab.small().await;

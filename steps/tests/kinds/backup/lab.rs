@@ -197,6 +197,12 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+/// Says it past the capturing of tests' output.
+pub(crate) fn skipped(why: &str) {
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "SKIPPED: {why}").unwrap();
+}
+
 /// Whether a test can be done here; says loudly where it cannot.
 pub(crate) fn there(program: &str) -> bool {
     let found = Command::new(program)
@@ -206,8 +212,7 @@ pub(crate) fn there(program: &str) -> bool {
         .stderr(Stdio::null())
         .status();
     if found.is_err() {
-        let words = format!("SKIPPED: no `{program}` here; what it opens is not tested");
-        writeln!(std::io::stderr(), "{words}").unwrap();
+        skipped(&format!("no `{program}` here; what it opens is not tested"));
     }
     found.is_ok()
 }
