@@ -72,6 +72,18 @@ impl Environment {
         }
     }
 
+    /// Where a program is, as a child would find it on the `PATH`.
+    pub(crate) fn program(&self, name: &str) -> Option<PathBuf> {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::env::split_paths(self.get("PATH")?)
+            .filter(|folder| folder.is_absolute())
+            .map(|folder| folder.join(name))
+            .find(|path| {
+                std::fs::metadata(path)
+                    .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+            })
+    }
+
     /// The value of any variable, for `env:` secrets.
     pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
         self.all

@@ -10,6 +10,7 @@ mod failure;
 mod files;
 mod graph;
 mod json;
+mod lab;
 mod panic;
 mod person;
 mod program;

@@ -68,6 +68,7 @@ fn run(app: &App, command: Command) -> Result<Exit, Failure> {
         Command::Runs(args) => commands::runs(app, &args),
         Command::Log(args) => commands::log(app, &args),
         Command::Explain(args) => commands::explain(app, &args),
+        Command::Lab(args) => commands::lab(app, &args),
         Command::Graph(args) => commands::graph(app, &args),
         Command::Schema(args) => commands::schema(app, &args),
         Command::Completions(args) => {

@@ -18,7 +18,7 @@ pub(crate) fn markdown() -> String {
     let mut root = Args::command();
     root.build();
     for sub in root.get_subcommands().filter(|s| !s.is_hide_set() && s.get_name() != "help") {
-        command(&mut out, sub);
+        command(&mut out, "", sub);
     }
     out.push_str("\n## Options of every command\n\n");
     for arg in root.get_arguments().filter(|a| a.is_global_set()) {
@@ -48,8 +48,9 @@ pub(crate) fn markdown() -> String {
     out
 }
 
-fn command(out: &mut String, sub: &clap::Command) {
-    let _ = writeln!(out, "\n### `workplan {}`\n", sub.get_name());
+fn command(out: &mut String, above: &str, sub: &clap::Command) {
+    let name = format!("{above}{}", sub.get_name());
+    let _ = writeln!(out, "\n### `workplan {name}`\n");
     if let Some(about) = sub.get_about() {
         let _ = writeln!(out, "{about}.\n");
     }
@@ -57,6 +58,9 @@ fn command(out: &mut String, sub: &clap::Command) {
         if !arg.is_global_set() && !arg.is_hide_set() && arg.get_id() != "help" {
             option(out, arg);
         }
+    }
+    for inner in sub.get_subcommands().filter(|s| !s.is_hide_set() && s.get_name() != "help") {
+        command(out, &format!("{name} "), inner);
     }
 }
 

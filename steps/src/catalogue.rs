@@ -9,18 +9,20 @@ use crate::gate::{Approve, Manual};
 use crate::git::GitMove;
 use crate::http::HttpCheck;
 use crate::postgres;
+use crate::release::ReleaseDeploy;
+use crate::values::ValuesSet;
 
 /// The catalogue: every kind that a plan may use.
 #[must_use]
 pub fn catalogue() -> Registry {
     Registry::new()
+        .with(Approve)
         .with(BackupCreate)
         .with(BackupRecent)
         .with(BackupVerify)
         .with(Command)
         .with(FileContent)
         .with(FileEdit)
-        .with(Approve)
         .with(GitMove)
         .with(HttpCheck)
         .with(MakeTarget)
@@ -28,4 +30,6 @@ pub fn catalogue() -> Registry {
         .with(postgres::Compare)
         .with(postgres::Database)
         .with(postgres::Role)
+        .with(ReleaseDeploy)
+        .with(ValuesSet)
 }

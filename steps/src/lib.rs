@@ -12,6 +12,7 @@ pub mod ha;
 pub mod http;
 pub mod postgres;
 mod proof;
+pub mod release;
 pub mod smoke;
 pub mod values;
 

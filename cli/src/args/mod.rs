@@ -4,6 +4,7 @@ mod answer;
 mod backup;
 mod global;
 mod inspect;
+mod lab;
 mod work;
 
 use clap::{Parser, Subcommand};
@@ -16,6 +17,7 @@ pub(crate) use global::Global;
 pub(crate) use inspect::{
     Check, Completions, Explain, Graph, GraphFormat, Log, Report, Runs, Schema, Status,
 };
+pub(crate) use lab::{Lab, LabCommand, LabDir, LabDown, LabShow, LabUp};
 pub(crate) use work::{Do, Plan, Resume, Rollback, Run, ScopeArgs, SourceArgs};
 
 /// Runs infrastructure workplans written in Markdown: shows what each step would change, runs it
@@ -66,6 +68,8 @@ pub(crate) enum Command {
     Backup(Backup),
     /// One step of any kind without a workplan: look, show, run, verify
     Do(Do),
+    /// A proving ground in one folder: five repositories, a real Gitea on a real PostgreSQL HA
+    Lab(Lab),
     /// Draw the steps and their order
     Graph(Graph),
     /// Write a run as one self-contained HTML file

@@ -4,7 +4,7 @@ use schemars::{JsonSchema, schema_for};
 use serde_json::{Value, json};
 
 use super::engine;
-use crate::json;
+use crate::{json, lab};
 
 /// Names, each with a line about it.
 pub(super) const NAMES: &[(&str, &str)] = &[
@@ -17,6 +17,8 @@ pub(super) const NAMES: &[(&str, &str)] = &[
     ("do", "`do --json`, also of `backup create` and `backup verify`"),
     ("backups", "`backup list --json`"),
     ("report", "`report --json`"),
+    ("lab-status", "`lab status --json`"),
+    ("lab-digest", "`lab digest --json`"),
     ("events", "one line of `run --events jsonl` and of `log --json`"),
     ("evidence", "`evidence/RUN.json` beside a workplan"),
 ];
@@ -32,6 +34,8 @@ pub(super) fn of(name: &str) -> Option<Value> {
         "backups" => Some(derived::<json::BackupsDocument>()),
         "do" => Some(derived::<json::DoDocument>()),
         "report" => Some(derived::<json::ReportDocument>()),
+        "lab-status" => Some(derived::<lab::LabStatusDocument>()),
+        "lab-digest" => Some(derived::<lab::DigestDocument<'_>>()),
         "plan" => Some(engine::plan()),
         "events" => Some(events()),
         "evidence" => Some(engine::evidence()),

@@ -63,6 +63,7 @@ impl Kind for AppDrain {
         BTreeMap::from([
             ("in_flight".to_owned(), OutputType::Int),
             ("queues".to_owned(), OutputType::String),
+            ("traffic".to_owned(), OutputType::String),
         ])
     }
 
@@ -84,8 +85,13 @@ impl DrainStep {
         let runs = !workload.instances.is_empty();
         let (seen, outputs) = match (&look.past, traffic) {
             (_, Traffic::Open) => (Seen::Absent, None),
+            // As this step left it. A way in that is gone altogether is somebody else's work.
+            (Past::Succeeded { outputs, .. }, now)
+                if outputs.get("traffic").and_then(Value::as_str) == Some(word(now)) =>
+            {
+                (Seen::Done, Some(outputs.clone()))
+            }
             // What is not there has nothing in flight.
-            (Past::Succeeded { outputs, .. }, _) => (Seen::Done, Some(outputs.clone())),
             (_, _) if !runs => (Seen::Done, None),
             // Shut, but nobody knows whether the queues were flushed since.
             (_, _) => (Seen::Absent, None),
@@ -197,7 +203,10 @@ impl Step for DrainStep {
         if in_flight.is_none() {
             notes.push("what is in flight cannot be told here".to_owned());
         }
-        operate.set_traffic(&self.target.at, false).await?;
+        // Without a way in there is nothing to shut.
+        if operate.traffic(&self.target.at).await? == Traffic::Open {
+            operate.set_traffic(&self.target.at, false).await?;
+        }
         self.empty(hands, &*operate).await?;
         let queues = if workload.instances.is_empty() {
             "not running"
@@ -210,6 +219,7 @@ impl Step for DrainStep {
         let outputs = BTreeMap::from([
             ("in_flight".to_owned(), Value::from(in_flight)),
             ("queues".to_owned(), Value::from(queues)),
+            ("traffic".to_owned(), Value::from(word(operate.traffic(&self.target.at).await?))),
         ]);
         Ok(Applied { outputs, notes, log: None })
     }

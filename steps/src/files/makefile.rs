@@ -66,14 +66,15 @@ pub(super) fn read(text: &str, target: &str) -> Makefile {
     let mut in_rule: Option<bool> = None;
     let mut at = Cursor { text, at: 0, number: 1 };
     while !at.is_end() {
-        if let (Some(ours), true) = (in_rule, text[at.at..].starts_with(found.prefix)) {
-            if defines.is_empty() {
-                let line = at.recipe_line();
-                if let (true, Some(rule)) = (ours, found.rules.last_mut()) {
-                    rule.take(text, &line, found.prefix, conditionals.len());
-                }
-                continue;
+        if let Some(ours) = in_rule
+            && defines.is_empty()
+            && text[at.at..].starts_with(found.prefix)
+        {
+            let line = at.recipe_line();
+            if let (true, Some(rule)) = (ours, found.rules.last_mut()) {
+                rule.take(text, &line, found.prefix, conditionals.len());
             }
+            continue;
         }
         let line = at.logical_line();
         let bare = line.text.trim();

@@ -9,8 +9,9 @@ use workplan_engine::digest::Digest;
 use workplan_engine::kind::{ErrorCause, Past, Step, With};
 
 use super::backup::fixture::{Backups, Kind as BackupKind};
+use super::release::Deploy;
 use crate::cancel_when;
-use crate::support::{Answer, GitRepo, Postgres, STEP, Server, World, with};
+use crate::support::{Answer, GitRepo, LocalWorld, Postgres, STEP, Server, World, with};
 
 /// A world with one step in it that can be cut off while it acts.
 #[async_trait]
@@ -61,7 +62,14 @@ pub(crate) async fn fixture(kind: &str) -> Box<dyn Fixture> {
             ("all:\n\techo all\n", "all:\n\techo all\n\nup: ## Start\n\techo up\n"),
             json!({"file": "repo/Makefile", "target": "up", "recipe": "echo up", "help": "Start"}),
         )),
+        "release.deploy" => Box::new(Deploy::new().await),
         "git.move" => Box::new(Move::new(world)),
+        "values.set" => Box::new(Edit::new(
+            world,
+            "values.yaml",
+            ("# The app\nport: 80 # http\n", "# The app\nport: 8080 # http\ndb:\n  host: new\n"),
+            json!({"file": "repo/values.yaml", "set": {"port": 8080, "db.host": "new"}}),
+        )),
         "http.check" => {
             let server = Server::start(&[Answer::Hang]).await;
             Box::new(Http { world, server })
@@ -75,7 +83,11 @@ pub(crate) async fn fixture(kind: &str) -> Box<dyn Fixture> {
 
 /// Whether this machine has the parts that a kind's fixture is made of.
 pub(crate) fn has_parts(kind: &str) -> bool {
-    !kind.starts_with("postgres.") || Postgres::shared().is_some()
+    match kind.split_once('.') {
+        Some(("postgres", _)) => Postgres::shared().is_some(),
+        Some(("release", _)) => LocalWorld::has_valkey(),
+        _ => true,
+    }
 }
 
 struct Script(World);

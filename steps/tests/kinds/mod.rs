@@ -1,6 +1,8 @@
 //! What each kind promises beyond the contract.
 
 mod backup;
+// `app/` and `support/gitea.rs` join when the kinds of `app` are in the catalogue.
+
 mod command;
 mod content;
 mod databases;
@@ -10,3 +12,5 @@ mod gate;
 mod http;
 mod moves;
 mod postgres;
+mod release;
+mod values;

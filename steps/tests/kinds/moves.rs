@@ -172,44 +172,55 @@ async fn a_stub_stays_in_the_old_place() {
 }
 
 #[tokio::test]
-async fn wherever_it_is_killed_it_is_finished_or_taken_back() {
-    for (name, make) in
-        [("tool", (|| tool(json!({}))) as fn() -> Box<dyn Step>), ("chart", chart), ("stub", stub)]
-    {
-        for writes in 0..4 {
-            for back in [false, true] {
-                let repos = Repos::new();
-                repos.cluster.write("charts/MOVED.md", "# Moved\n");
-                repos.cluster.commit("A whole line");
-                let before = repos.fingerprint();
-                let step = make();
-                let hands = repos.world.hands(Past::Never);
-                let prepared = step.prepare(&hands).await.unwrap();
-                repos.may_write(Some(writes));
-                step.apply(&hands).await.unwrap_err();
-                repos.may_write(None);
-                let what = format!("{name} killed after {writes} writes of git");
-                if back {
-                    let seen = step.look_back(&hands, &prepared).await.seen;
-                    assert_eq!(seen, Seen::Done, "{what}");
-                } else {
-                    repos.finish(&*step).await;
-                    assert!(repos.cluster.is_clean() && repos.platform.is_clean(), "{what}");
-                    let log = |repo: &GitRepo| repo.git(&["log", "--format=%s"]);
-                    let commits = log(&repos.cluster) + &log(&repos.platform);
-                    assert_eq!(commits.matches("Move ").count(), 2, "{what}");
-                }
-                // The way back is killed as well.
-                for undo_writes in (0..4).filter(|_| writes == 3 && !back) {
-                    repos.may_write(Some(undo_writes));
-                    let _ = step.undo(&repos.world.hands(interrupted()), &prepared).await;
-                }
-                repos.may_write(None);
-                step.undo(&repos.world.hands(interrupted()), &prepared).await.unwrap();
-                assert_eq!(repos.fingerprint(), before, "{what}, taken back");
+async fn a_tool_killed_anywhere_is_finished_or_taken_back() {
+    walk(|| tool(json!({}))).await;
+}
+
+#[tokio::test]
+async fn a_folder_killed_anywhere_is_finished_or_taken_back() {
+    walk(chart).await;
+}
+
+#[tokio::test]
+async fn a_stub_killed_anywhere_is_finished_or_taken_back() {
+    walk(stub).await;
+}
+
+/// Kills a move before each write of git; each time it is finished, or taken back.
+async fn walk(make: fn() -> Box<dyn Step>) {
+    for writes in 0..4 {
+        for back in [false, true] {
+            let repos = Repos::new();
+            repos.cluster.write("charts/MOVED.md", "# Moved\n");
+            repos.cluster.commit("A whole line");
+            let before = repos.fingerprint();
+            let step = make();
+            let hands = repos.world.hands(Past::Never);
+            let prepared = step.prepare(&hands).await.unwrap();
+            repos.may_write(Some(writes));
+            step.apply(&hands).await.unwrap_err();
+            repos.may_write(None);
+            let what = format!("killed after {writes} writes of git");
+            if back {
                 let seen = step.look_back(&hands, &prepared).await.seen;
-                assert_eq!(seen, Seen::Absent, "{what}");
+                assert_eq!(seen, Seen::Done, "{what}");
+            } else {
+                repos.finish(&*step).await;
+                assert!(repos.cluster.is_clean() && repos.platform.is_clean(), "{what}");
+                let log = |repo: &GitRepo| repo.git(&["log", "--format=%s"]);
+                let commits = log(&repos.cluster) + &log(&repos.platform);
+                assert_eq!(commits.matches("Move ").count(), 2, "{what}");
             }
+            // The way back is killed as well.
+            for undo_writes in (0..4).filter(|_| writes == 3 && !back) {
+                repos.may_write(Some(undo_writes));
+                let _ = step.undo(&repos.world.hands(interrupted()), &prepared).await;
+            }
+            repos.may_write(None);
+            step.undo(&repos.world.hands(interrupted()), &prepared).await.unwrap();
+            assert_eq!(repos.fingerprint(), before, "{what}, taken back");
+            let seen = step.look_back(&hands, &prepared).await.seen;
+            assert_eq!(seen, Seen::Absent, "{what}");
         }
     }
 }

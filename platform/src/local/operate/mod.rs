@@ -3,6 +3,7 @@
 mod deploy;
 mod exec;
 mod faults;
+mod rest;
 mod scale;
 mod settle;
 
