@@ -61,7 +61,7 @@ pub(super) fn once(app: &App, args: &Do, again: &str) -> Result<Exit, Failure> {
     let acts = matches!(shown.action, PlannedAction::Run | PlannedAction::Repair);
     // A proof that only reads needs nobody's leave.
     let reads = kind.class() == Class::Proof && shown.changes.iter().all(|c| c.op == "read");
-    if acts && !(reads && !shown.changes.is_empty()) {
+    if acts && (!reads || shown.changes.is_empty()) {
         let lines = view(app, plan, &preview, false).lines();
         let lines = lines.iter().filter(|l| !l.is_empty());
         lines
