@@ -61,6 +61,7 @@ fn run(app: &App, command: Command) -> Result<Exit, Failure> {
         Command::Reject(args) => commands::gate(app, &args, false),
         Command::Resolve(args) => commands::resolve(app, &args),
         Command::Abandon(args) => commands::abandon(app, &args),
+        Command::Backup(args) => commands::backup(app, &args),
         Command::Do(args) => commands::single(app, &args),
         Command::Report(args) => commands::report(app, &args),
         Command::Status(args) => commands::status(app, &args),

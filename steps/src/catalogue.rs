@@ -2,6 +2,7 @@
 
 use workplan_engine::kind::Registry;
 
+use crate::backup::{BackupCreate, BackupRecent, BackupVerify};
 use crate::command::Command;
 use crate::files::{FileContent, FileEdit, MakeTarget};
 use crate::gate::{Approve, Manual};
@@ -16,16 +17,19 @@ use crate::values::ValuesSet;
 pub fn catalogue() -> Registry {
     Registry::new()
         .with(Approve)
+        .with(BackupCreate)
+        .with(BackupRecent)
+        .with(BackupVerify)
         .with(Command)
         .with(FileContent)
         .with(FileEdit)
         .with(GitMove)
-        .with(ValuesSet)
         .with(HttpCheck)
         .with(MakeTarget)
         .with(Manual)
-        .with(ReleaseDeploy)
         .with(postgres::Compare)
         .with(postgres::Database)
         .with(postgres::Role)
+        .with(ReleaseDeploy)
+        .with(ValuesSet)
 }

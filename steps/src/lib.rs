@@ -1,6 +1,7 @@
 //! The catalogue of step kinds.
 
 pub mod app;
+pub mod backup;
 mod blocking;
 mod catalogue;
 pub mod command;

@@ -1,6 +1,7 @@
 //! The command line, as data.
 
 mod answer;
+mod backup;
 mod global;
 mod inspect;
 mod lab;
@@ -9,6 +10,9 @@ mod work;
 use clap::{Parser, Subcommand};
 
 pub(crate) use answer::{Abandon, Gate, Resolve};
+pub(crate) use backup::{
+    Backup, BackupCommand, BackupCreate, BackupList, BackupPlace, BackupVerify, BackupWork,
+};
 pub(crate) use global::Global;
 pub(crate) use inspect::{
     Check, Completions, Explain, Graph, GraphFormat, Log, Report, Runs, Schema, Status,
@@ -60,6 +64,8 @@ pub(crate) enum Command {
     Resolve(Resolve),
     /// Give an unfinished run up for ever; nothing is taken back
     Abandon(Abandon),
+    /// Make, list and verify encrypted backups
+    Backup(Backup),
     /// One step of any kind without a workplan: look, show, run, verify
     Do(Do),
     /// A proving ground in one folder: five repositories, a real Gitea on a real PostgreSQL HA

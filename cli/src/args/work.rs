@@ -173,7 +173,7 @@ fn jobs(text: &str) -> Result<usize, String> {
     }
 }
 
-fn duration(text: &str) -> Result<std::time::Duration, String> {
+pub(super) fn duration(text: &str) -> Result<std::time::Duration, String> {
     workplan_engine::duration::parse(text)
         .ok_or_else(|| format!("expected a duration ({})", workplan_engine::duration::EXAMPLES))
 }

@@ -3,6 +3,7 @@
 mod abandon;
 mod answer;
 mod approve;
+mod backup;
 mod check;
 mod explain;
 mod given;
@@ -26,6 +27,7 @@ mod status;
 pub(crate) use abandon::abandon;
 pub(crate) use answer::resolve;
 pub(crate) use approve::gate;
+pub(crate) use backup::backup;
 pub(crate) use check::check;
 pub(crate) use explain::explain;
 pub(crate) use go::runtime;

@@ -31,6 +31,11 @@ const STEP: &str = "do";
 
 /// Does one step: observe, show, run, verify; journaled.
 pub(crate) fn single(app: &App, args: &Do) -> Result<Exit, Failure> {
+    once(app, args, &format!("workplan do {} …", args.kind))
+}
+
+/// The same for a command with words of its own.
+pub(super) fn once(app: &App, args: &Do, again: &str) -> Result<Exit, Failure> {
     let mut world = world::world(app);
     let Some(kind) = world.registry.get(&args.kind).cloned() else {
         let near = did_you_mean(&args.kind, world.registry.names());
@@ -61,8 +66,7 @@ pub(crate) fn single(app: &App, args: &Do) -> Result<Exit, Failure> {
         let lines = lines.iter().filter(|l| !l.is_empty());
         lines
             .for_each(|line| if args.yes { app.printer.say(line) } else { app.printer.talk(line) });
-        let again = format!("workplan do {} …", args.kind);
-        if !go::permitted(app, args.yes, &format!("Do {}?", args.kind), &again)? {
+        if !go::permitted(app, args.yes, &format!("Do {}?", args.kind), again)? {
             app.printer.talk("nothing was done");
             return Ok(exit::WAITING);
         }
@@ -176,6 +180,13 @@ fn step_text(args: &Do, kind: &dyn Kind, given: &[(String, Value)]) -> Result<St
             ) if value.as_str().is_some_and(is_plain) => {
                 twice(plain.iter().any(|(k, _)| k == name), name)?;
                 plain.push((name.to_owned(), value.as_str().unwrap_or_default().to_owned()));
+            }
+            (Some(ParamType::Value), None) if with.contains_key(name) => {
+                let slot = with.entry(name.to_owned()).or_insert(Value::Null);
+                match slot {
+                    Value::Array(list) => list.push(value.clone()),
+                    first => *first = Value::Array(vec![first.take(), value.clone()]),
+                }
             }
             _ => {
                 twice(with.contains_key(name), name)?;

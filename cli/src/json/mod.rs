@@ -1,6 +1,7 @@
 //! JSON documents, one file each. All begin with `"schema": "workplan/NAME/v1"`; fields are added
 //! freely, and none changes its meaning.
 
+mod backups;
 mod check;
 mod explain;
 mod log;
@@ -9,6 +10,7 @@ mod runs;
 mod single;
 mod status;
 
+pub(crate) use backups::BackupsDocument;
 pub(crate) use check::CheckDocument;
 pub(crate) use explain::ExplainDocument;
 pub(crate) use log::{EventLine, LogDocument};

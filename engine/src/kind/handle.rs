@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::place::tidy;
-use super::{ErrorCause, Place, Secret, SecretError, SecretRef, SecretSource, StepError};
+use super::{ErrorCause, Place, Scratch, Secret, SecretError, SecretRef, SecretSource, StepError};
 use crate::process::{Account, ChildEnd, ServiceEntry, ServiceSpec};
 
 /// What is on record of a step with this meaning on this target.
@@ -187,6 +187,16 @@ pub trait Launcher: Send + Sync {
     ) -> Result<CommandOutcome, StepError> {
         let _ = (account, spec, identity, log, cancel);
         Err(StepError::new(ErrorCause::NotStarted, "commands cannot change their account here"))
+    }
+
+    /// Has a folder removed when the engine dies, until what this gives is dropped. Without a
+    /// supervisor nobody does.
+    ///
+    /// # Errors
+    /// When the supervisor cannot be told.
+    async fn doom(&self, folder: &Path) -> Result<Option<Box<dyn Send + Sync>>, StepError> {
+        let _ = folder;
+        Ok(None)
     }
 
     /// Starts a server that stays when the engine ends.
@@ -389,6 +399,18 @@ impl Hands {
         let cancel = self.look.cancel.clone();
         let launcher = &self.look.launcher;
         launcher.run_as(account, spec, &self.look.identity, self.log.clone(), cancel).await
+    }
+
+    /// Makes a folder for what must not stay: it is gone when it is dropped or the engine dies.
+    ///
+    /// # Errors
+    /// When it could not be made.
+    pub async fn scratch(
+        &self,
+        parent: &Path,
+        account: Option<Account>,
+    ) -> Result<Scratch, StepError> {
+        Scratch::make(&*self.look.launcher, parent, account).await
     }
 
     /// Starts a server that stays when the engine ends. It is for platforms; a step that needs a

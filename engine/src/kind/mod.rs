@@ -11,6 +11,7 @@ mod observation;
 mod param;
 mod place;
 mod registry;
+mod scratch;
 mod secret;
 mod with;
 
@@ -22,6 +23,7 @@ pub use observation::{Observation, Seen};
 pub use param::{OutputType, ParamProblem, ParamSpec, ParamType};
 pub use place::Place;
 pub use registry::Registry;
+pub use scratch::Scratch;
 pub(crate) use secret::place_in_target;
 pub use secret::{Secret, SecretError, SecretRef, SecretSource, secret_variables};
 pub use with::With;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::kind::{SecretRef, place_in_target};
+use crate::kind::{Place, SecretRef, place_in_target};
 use crate::text::{Diagnostic, Diagnostics, SourceFile, Span, did_you_mean};
 use crate::yaml::{self, Node};
 
@@ -182,6 +182,14 @@ impl Target {
             values,
         };
         (Some(target), found)
+    }
+
+    /// The target as kinds see it, for who asks without a plan.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        let mut place = self.reference.place();
+        place.values.clone_from(&self.values);
+        place
     }
 
     /// Overrides one value, `key` being a dotted path.

@@ -71,6 +71,21 @@ pub struct Supervisor {
     pub(super) shared: Arc<Handle>,
 }
 
+/// A folder that goes with the engine, until this is dropped.
+#[derive(Debug)]
+pub struct Doomed {
+    supervisor: Supervisor,
+    folder: String,
+}
+
+impl Drop for Doomed {
+    fn drop(&mut self) {
+        let request = Request::Spare { folder: std::mem::take(&mut self.folder) };
+        // One that is not told finds no folder to remove.
+        let _ = wire::send(self.supervisor.shared.socket.get_ref().as_fd(), &request, &[]);
+    }
+}
+
 /// Closes the socket when the last clone goes; the reader task holds only [`Shared`].
 #[derive(Debug)]
 pub(super) struct Handle(Arc<Shared>);
@@ -174,6 +189,18 @@ impl Supervisor {
     pub async fn kill_all(&self) -> Result<(), ProcessError> {
         std::mem::take(&mut *lock(&self.shared.killed)).cancel();
         self.shared.send(&Request::KillEverything, &[]).await.map_err(ProcessError::Socket)
+    }
+
+    /// Has a folder removed when the engine dies, of whatever cause, after all that it started. The
+    /// folder need not exist yet. Dropping the guard takes that back.
+    ///
+    /// # Errors
+    /// [`ProcessError::Socket`] when the supervisor cannot be told; it is then dying or gone.
+    pub async fn doom(&self, folder: &str) -> Result<Doomed, ProcessError> {
+        let folder = folder.to_owned();
+        let request = Request::Doom { folder: folder.clone() };
+        self.shared.send(&request, &[]).await.map_err(ProcessError::Socket)?;
+        Ok(Doomed { supervisor: self.clone(), folder })
     }
 
     /// Ends the supervisor and everything it still runs, and waits until it has gone.

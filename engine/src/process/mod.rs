@@ -14,6 +14,9 @@
 //! Servers of a platform are the exception: a [`ServiceSpec`] is started by the engine's own process,
 //! is written down before it runs, and stays when the engine ends.
 //!
+//! A folder that must not outlive the engine, because secrets or a restored database lie in it in
+//! plain, is removed by the supervisor when the engine has died ([`Supervisor::doom`]).
+//!
 //! What this cannot end: a process of another user that we may not signal (`sudo` in a step), one
 //! in an uninterruptible kernel wait, and one that a foreign daemon (systemd, Docker) started at a
 //! step's request. The first two are named in [`Finished::survivors`].
@@ -35,7 +38,7 @@ mod trees;
 mod wire;
 
 pub use child::{Cause, ChildEnd, ChildSpec, Exit, Finished, Stdin};
-pub use client::{Supervisor, SupervisorConfig, become_subreaper, spare};
+pub use client::{Doomed, Supervisor, SupervisorConfig, become_subreaper, spare};
 pub use error::ProcessError;
 pub use identity::{Liveness, ProcessId};
 pub use lock::wait_supervisor_gone;

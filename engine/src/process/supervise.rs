@@ -180,6 +180,8 @@ struct Supervision {
     steps: Vec<Step>,
     /// Survivors of finished steps, which must not be blamed on another.
     given_up: HashSet<i32>,
+    /// Folders that go with the engine.
+    doomed: HashSet<String>,
     engine_gone: bool,
 }
 
@@ -191,6 +193,7 @@ impl Supervision {
             table: Table::new(),
             steps: Vec::new(),
             given_up: HashSet::new(),
+            doomed: HashSet::new(),
             engine_gone: false,
         }
     }
@@ -245,6 +248,12 @@ impl Supervision {
                 for index in 0..self.steps.len() {
                     self.end_step(index, Kill::Force);
                 }
+            }
+            Request::Doom { folder } => {
+                self.doomed.insert(folder);
+            }
+            Request::Spare { folder } => {
+                self.doomed.remove(&folder);
             }
         }
     }
@@ -406,9 +415,18 @@ impl Supervision {
         self.reply(&Reply::Exited { id, end, leftovers, survivors });
     }
 
-    /// Kills every descendant and reaps until there is none, for a bounded time.
+    /// Kills every descendant and removes the folders that were to go with the engine.
     fn end(mut self) {
         self.steps.clear();
+        self.kill_descendants();
+        for folder in &self.doomed {
+            // Nobody is there to be told.
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+
+    /// Kills and reaps until there is none, for a bounded time.
+    fn kill_descendants(&mut self) {
         let deadline = Instant::now() + LAST_FORCE;
         while Instant::now() < deadline {
             kill_all(|| self.table.descendants(self.pid), |process| process.group != self.pid);

@@ -40,9 +40,23 @@ pub struct NamedProcess {
 /// From the engine to the supervisor.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Request {
-    Spawn { id: u64, leftover_grace_ms: u64 },
-    Kill { id: u64, how: Kill },
+    Spawn {
+        id: u64,
+        leftover_grace_ms: u64,
+    },
+    Kill {
+        id: u64,
+        how: Kill,
+    },
     KillEverything,
+    /// Remove a folder when the engine has gone.
+    Doom {
+        folder: String,
+    },
+    /// It is removed already.
+    Spare {
+        folder: String,
+    },
 }
 
 /// How a step is ended.

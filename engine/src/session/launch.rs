@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -112,6 +112,11 @@ impl Supervised {
         all.into_iter().collect()
     }
 
+    async fn supervisor(&self) -> Result<&Supervisor, StepError> {
+        let start = || Supervisor::start(self.config.clone());
+        self.supervisor.get_or_try_init(start).await.map_err(|e| not_started(&e))
+    }
+
     async fn start(
         &self,
         account: Option<Account>,
@@ -120,11 +125,7 @@ impl Supervised {
         log: Option<PathBuf>,
         cancel: CancellationToken,
     ) -> Result<CommandOutcome, StepError> {
-        let supervisor = self
-            .supervisor
-            .get_or_try_init(|| Supervisor::start(self.config.clone()))
-            .await
-            .map_err(|e| not_started(&e))?;
+        let supervisor = self.supervisor().await?;
         let Some((program, args)) = spec.argv.split_first() else {
             return Err(StepError::new(ErrorCause::NotStarted, "there is no program to run"));
         };
@@ -204,6 +205,15 @@ impl Launcher for Supervised {
         cancel: CancellationToken,
     ) -> Result<CommandOutcome, StepError> {
         self.start(Some(account), spec, identity, log, cancel).await
+    }
+
+    async fn doom(&self, folder: &Path) -> Result<Option<Box<dyn Send + Sync>>, StepError> {
+        let Some(name) = folder.to_str() else {
+            let text = format!("`{}` is no UTF-8 name", folder.display());
+            return Err(StepError::new(ErrorCause::NotStarted, text));
+        };
+        let doomed = self.supervisor().await?.doom(name).await.map_err(|e| not_started(&e))?;
+        Ok(Some(Box::new(doomed)))
     }
 
     async fn serve(&self, spec: ServiceSpec) -> Result<ServiceEntry, StepError> {

@@ -50,6 +50,15 @@ pub(crate) fn engine(folder: &Path) {
     block_on(async {
         let lock = folder.join("lock");
         let supervisor = Supervisor::start(config(Some(&lock))).await.unwrap();
+        let doom = async |name: &str| {
+            let doomed = folder.join(name);
+            let guard = supervisor.doom(doomed.to_str().unwrap()).await.unwrap();
+            fs::create_dir(&doomed).unwrap();
+            fs::write(doomed.join("plain"), "").unwrap();
+            guard
+        };
+        let _kept = doom("doomed").await;
+        drop(doom("spared").await);
         supervisor.run(sh(folder, STUBBORN), CancellationToken::new()).await.unwrap();
     });
 }
@@ -69,6 +78,7 @@ fn nothing_outlives_a_killed_engine(folder: &Path) {
     }
     wait_supervisor_gone(&lock, left()).unwrap();
     assert_eq!(marked(folder), [""; 0]);
+    assert!(!folder.join("doomed").exists() && folder.join("spared/plain").exists());
 }
 
 pub(crate) fn engine_without_supervisor(folder: &Path) {

@@ -8,6 +8,7 @@ use std::fs;
 use workplan_engine::digest::Digest;
 use workplan_engine::kind::{ErrorCause, Past, Step, With};
 
+use super::backup::fixture::{Backups, Kind as BackupKind};
 use super::release::Deploy;
 use crate::cancel_when;
 use crate::support::{Answer, GitRepo, LocalWorld, Postgres, STEP, Server, World, with};
@@ -41,6 +42,9 @@ pub(crate) trait Fixture: Send + Sync {
 pub(crate) async fn fixture(kind: &str) -> Box<dyn Fixture> {
     let world = World::new();
     match kind {
+        "backup.create" => Box::new(Backups::new(BackupKind::Create).await),
+        "backup.recent" => Box::new(Backups::new(BackupKind::Recent).await),
+        "backup.verify" => Box::new(Backups::new(BackupKind::Verify).await),
         "command" => Box::new(Script(world)),
         "file.content" => {
             world.write("app.conf", "old\n");

@@ -1,5 +1,6 @@
 //! What each kind promises beyond the contract.
 
+mod backup;
 // `app/` and `support/gitea.rs` join when the kinds of `app` are in the catalogue.
 
 mod command;

@@ -75,6 +75,7 @@ impl Direct {
             }
         }
         command
+            .kill_on_drop(true)
             .args(&spec.argv[1..])
             .current_dir(&spec.cwd)
             // A git that is started knows nothing of who runs the tests.

@@ -58,6 +58,15 @@ impl World {
         }
     }
 
+    /// With a target whose file lies in the world's folder and says this.
+    pub(crate) fn with_target(mut self, values: Value) -> Self {
+        let mut place = Place::new("lab", "local", "identity:lab");
+        place.folder = self.base().to_owned();
+        place.values = with(values).0;
+        self.place = Arc::new(place);
+        self
+    }
+
     /// A world of a run of its own: a server tells by it whose sessions are whose.
     pub(crate) fn of_new_run(mut self) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(1000);
