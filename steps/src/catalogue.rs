@@ -8,8 +8,8 @@ use crate::gate::{Approve, Manual};
 use crate::git::GitMove;
 use crate::http::HttpCheck;
 use crate::postgres;
-use crate::values::ValuesSet;
 use crate::release::ReleaseDeploy;
+use crate::values::{SecretRequire, ValuesCapture, ValuesSet};
 
 /// The catalogue: every kind that a plan may use.
 #[must_use]
@@ -20,11 +20,13 @@ pub fn catalogue() -> Registry {
         .with(FileContent)
         .with(FileEdit)
         .with(GitMove)
-        .with(ValuesSet)
         .with(HttpCheck)
         .with(MakeTarget)
         .with(Manual)
         .with(ReleaseDeploy)
+        .with(SecretRequire)
+        .with(ValuesCapture)
+        .with(ValuesSet)
         .with(postgres::Compare)
         .with(postgres::Database)
         .with(postgres::Role)

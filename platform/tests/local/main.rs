@@ -24,7 +24,8 @@ fn main() {
             std::process::exit(workplan_engine::process::supervise(socket, None));
         }
         _ => {
-            let trials = [gitea::trials(), rest::trials(), valkey::trials()].into_iter().flatten().collect();
+            let trials =
+                [gitea::trials(), rest::trials(), valkey::trials()].into_iter().flatten().collect();
             libtest_mimic::run(&Arguments::from_args(), trials).exit();
         }
     }

@@ -2,6 +2,7 @@
 
 // `app/` and `support/gitea.rs` join when the kinds of `app` are in the catalogue.
 
+mod captured;
 mod command;
 mod content;
 mod databases;
@@ -11,5 +12,5 @@ mod gate;
 mod http;
 mod moves;
 mod postgres;
-mod values;
 mod release;
+mod values;
