@@ -10,6 +10,7 @@ use crate::http::HttpCheck;
 use crate::postgres;
 use crate::release::ReleaseDeploy;
 use crate::values::{SecretRequire, ValuesCapture, ValuesSet};
+use crate::values::ValuesSet;
 
 /// The catalogue: every kind that a plan may use.
 #[must_use]
