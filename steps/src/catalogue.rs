@@ -10,6 +10,7 @@ use crate::git::GitMove;
 use crate::http::HttpCheck;
 use crate::postgres;
 use crate::release::ReleaseDeploy;
+use crate::values::{SecretRequire, ValuesCapture, ValuesSet};
 use crate::values::ValuesSet;
 
 /// The catalogue: every kind that a plan may use.
@@ -27,6 +28,10 @@ pub fn catalogue() -> Registry {
         .with(HttpCheck)
         .with(MakeTarget)
         .with(Manual)
+        .with(ReleaseDeploy)
+        .with(SecretRequire)
+        .with(ValuesCapture)
+        .with(ValuesSet)
         .with(postgres::Compare)
         .with(postgres::Database)
         .with(postgres::Role)

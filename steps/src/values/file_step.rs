@@ -240,7 +240,8 @@ impl<S: Source> FileStep<S> {
     }
 
     fn facts(site: &Site) -> Facts {
-        let facts = Facts::default().with("exists", Binding::Binding, site.place.file.is_some());
+        let facts = site.wanted.facts.clone();
+        let facts = facts.with("exists", Binding::Binding, site.place.file.is_some());
         let facts = match site.bytes() {
             None => facts,
             Some(bytes) => facts.with(SHA256, Binding::Binding, Digest::of(bytes).as_str()),

@@ -44,23 +44,33 @@ pub(crate) fn parts(path: &[String]) -> Vec<&str> {
 /// # Errors
 /// A sentence for a key that cannot be one.
 pub(crate) fn leaves(set: &Map<String, Value>) -> Result<Vec<(Path, Value)>, String> {
-    fn walk(at: &mut Path, value: &Value, out: &mut Vec<(Path, Value)>) {
-        match value {
-            Value::Object(map) if !map.is_empty() => {
-                for (key, value) in map {
-                    at.push(key.clone());
-                    walk(at, value, out);
-                    at.pop();
-                }
-            }
-            leaf => out.push((at.clone(), leaf.clone())),
-        }
-    }
     let mut out = Vec::new();
     for (key, value) in set {
         walk(&mut parse(key)?, value, &mut out);
     }
     Ok(out)
+}
+
+/// The leaves of a tree, each with its keys as they are. Lists and empty mappings are leaves.
+pub(crate) fn tree_leaves(tree: &Map<String, Value>) -> Vec<(Path, Value)> {
+    let mut out = Vec::new();
+    for (key, value) in tree {
+        walk(&mut vec![key.clone()], value, &mut out);
+    }
+    out
+}
+
+fn walk(at: &mut Path, value: &Value, out: &mut Vec<(Path, Value)>) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (key, value) in map {
+                at.push(key.clone());
+                walk(at, value, out);
+                at.pop();
+            }
+        }
+        leaf => out.push((at.clone(), leaf.clone())),
+    }
 }
 
 /// The value at a path.

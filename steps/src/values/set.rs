@@ -192,7 +192,7 @@ impl Source for Given {
             plain: self.set.clone(),
             secret: fetch(look, &self.secrets).await?,
             absent: self.remove.clone(),
-            notes: Vec::new(),
+            ..Wanted::default()
         })
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use sha2::Sha256;
 
 use workplan_engine::digest::{canonical, hex};
-use workplan_engine::kind::{Change, Secret};
+use workplan_engine::kind::{Change, Facts, Secret};
 use workplan_platform::values::Values;
 
 use super::path::{Path, parts, show};
@@ -21,6 +21,8 @@ pub(super) struct Wanted {
     pub(super) absent: Vec<Path>,
     /// Worth saying.
     pub(super) notes: Vec<String>,
+    /// What was looked at to know it.
+    pub(super) facts: Facts,
 }
 
 impl Wanted {

@@ -9,7 +9,9 @@ use workplan_engine::digest::Digest;
 use workplan_engine::kind::{ErrorCause, Past, Step, With};
 
 use super::backup::fixture::{Backups, Kind as BackupKind};
+use super::captured::{Captured, Required};
 use super::release::Deploy;
+use super::values::has_sops;
 use crate::cancel_when;
 use crate::support::{Answer, GitRepo, LocalWorld, Postgres, STEP, Server, World, with};
 
@@ -70,6 +72,8 @@ pub(crate) async fn fixture(kind: &str) -> Box<dyn Fixture> {
             ("# The app\nport: 80 # http\n", "# The app\nport: 8080 # http\ndb:\n  host: new\n"),
             json!({"file": "repo/values.yaml", "set": {"port": 8080, "db.host": "new"}}),
         )),
+        "values.capture" => Box::new(Captured::new().await),
+        "secret.require" => Box::new(Required::new()),
         "http.check" => {
             let server = Server::start(&[Answer::Hang]).await;
             Box::new(Http { world, server })
@@ -86,6 +90,7 @@ pub(crate) fn has_parts(kind: &str) -> bool {
     match kind.split_once('.') {
         Some(("postgres", _)) => Postgres::shared().is_some(),
         Some(("release", _)) => LocalWorld::has_valkey(),
+        Some(("values", "capture")) => has_sops() && LocalWorld::has_valkey(),
         _ => true,
     }
 }

@@ -3,6 +3,7 @@
 mod backup;
 // `app/` and `support/gitea.rs` join when the kinds of `app` are in the catalogue.
 
+mod captured;
 mod command;
 mod content;
 mod databases;

@@ -11,12 +11,12 @@ use crate::support::{GitRepo, World, build, interrupted, step};
 
 const PASSWORD: &str = "p'%:/ ä\"x$(id)";
 
-fn key(name: &str) -> PathBuf {
+pub(super) fn key(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../platform/tests/sops/fixtures").join(name)
 }
 
 /// Whether the `sops` program is there; says loudly where it is not.
-fn has_sops() -> bool {
+pub(super) fn has_sops() -> bool {
     let there = World::new().look(Past::Never).program("sops").is_some();
     if !there {
         eprintln!("SKIPPED: `sops` is not on the PATH; `make setup` builds it");
@@ -32,6 +32,13 @@ fn world() -> (World, GitRepo) {
         .with_secret("env:PW", PASSWORD)
         .with_secret("env:OTHER", "another");
     let repo = GitRepo::new(&world.path("platform"));
+    rules(&repo);
+    repo.commit("Rules");
+    (world, repo)
+}
+
+/// The rules for SOPS files in a repository.
+pub(super) fn rules(repo: &GitRepo) {
     let key = fs::read_to_string(key("one.key")).unwrap();
     let recipient = key.split_whitespace().find(|w| w.starts_with("age1")).unwrap();
     let rule =
@@ -42,8 +49,6 @@ fn world() -> (World, GitRepo) {
         rule("all\\.sops\\.yaml$", ""),
     );
     repo.write(".sops.yaml", &rules);
-    repo.commit("Rules");
-    (world, repo)
 }
 
 /// The same with a SOPS file made by other hands.
