@@ -19,6 +19,7 @@ pub fn catalogue() -> Registry {
         .with(Approve)
         .with(Manual)
         .with(postgres::Compare)
+        .with(postgres::Copy)
         .with(postgres::Database)
         .with(postgres::Role)
         .with(FileEdit)
