@@ -33,6 +33,7 @@ pub fn catalogue() -> Registry {
         .with(ValuesCapture)
         .with(ValuesSet)
         .with(postgres::Compare)
+        .with(postgres::Copy)
         .with(postgres::Database)
         .with(postgres::Role)
         .with(ReleaseDeploy)

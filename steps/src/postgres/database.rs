@@ -365,6 +365,10 @@ pub(super) async fn rename(writer: &Writer, from: &str, to: &str) -> Result<(), 
 /// # Errors
 /// In the server's words.
 pub(super) async fn drop_database(writer: &Writer, name: &str) -> Result<(), StepError> {
+    let sql = "select from pg_catalog.pg_database where datname = $1 and datistemplate";
+    if !writer.rows(sql, &[&name]).await?.is_empty() {
+        writer.run(&format!("ALTER DATABASE {} IS_TEMPLATE false", ident(name))).await?;
+    }
     end_all_sessions(writer, name).await?;
     writer.run_within(SHORT * 15, &format!("DROP DATABASE IF EXISTS {}", ident(name))).await?;
     Ok(())
@@ -392,7 +396,7 @@ impl Step for DatabaseStep {
     }
 
     async fn observe(&self, look: &Look) -> Observation {
-        let seen = bounded(look, self.see(look)).await;
+        let seen = bounded(look, Box::pin(self.see(look))).await;
         seen.unwrap_or_else(|error| Observation::unknown(in_words(&error)))
     }
 
@@ -433,7 +437,7 @@ impl Step for DatabaseStep {
 
     async fn apply(&self, hands: &Hands) -> Result<Applied, StepError> {
         let site = Site::find(hands, self.on()?).await?;
-        site.acting(hands, self.make(hands, &site)).await?;
+        site.acting(hands, Box::pin(self.make(hands, &site))).await?;
         Ok(Applied { outputs: self.outputs(), ..Applied::default() })
     }
 
@@ -462,6 +466,6 @@ impl Step for DatabaseStep {
 
     async fn undo(&self, hands: &Hands, prepared: &Prepared) -> Result<(), StepError> {
         let site = Site::find(hands, self.on()?).await?;
-        site.acting(hands, self.take_back(hands, &site, prepared)).await
+        site.acting(hands, Box::pin(self.take_back(hands, &site, prepared))).await
     }
 }

@@ -4,13 +4,17 @@
 //! - `names`, `mark`, `scram`: names in SQL, our mark in comments, passwords as the server keeps them
 //! - `portrait`: a database as it can be compared
 //! - `shared`: databases in the server's shared catalog
+//! - `guard`: locks while a fenced database is read
+//! - `copy`: `postgres.copy`
 //! - `compare`: `postgres.compare`
 //! - `database`: `postgres.database`
 //! - `role`: `postgres.role`
 
 mod compare;
+mod copy;
 mod database;
 mod fence;
+mod guard;
 mod mark;
 mod names;
 mod portrait;
@@ -29,6 +33,7 @@ use workplan_engine::digest::hex;
 use workplan_engine::kind::{Prepared, StepError};
 
 pub use compare::Compare;
+pub use copy::Copy;
 pub use database::Database;
 pub use role::Role;
 

@@ -467,7 +467,7 @@ impl Step for RoleStep {
     }
 
     async fn observe(&self, look: &Look) -> Observation {
-        let seen = bounded(look, self.see(look)).await;
+        let seen = bounded(look, Box::pin(self.see(look))).await;
         seen.unwrap_or_else(|error| Observation::unknown(in_words(&error)))
     }
 
@@ -544,7 +544,7 @@ impl Step for RoleStep {
 
     async fn apply(&self, hands: &Hands) -> Result<Applied, StepError> {
         let site = Site::find(hands, self.on()?).await?;
-        site.acting(hands, self.make(hands, &site)).await?;
+        site.acting(hands, Box::pin(self.make(hands, &site))).await?;
         Ok(Applied { outputs: self.outputs(), ..Applied::default() })
     }
 
@@ -559,7 +559,7 @@ impl Step for RoleStep {
 
     async fn undo(&self, hands: &Hands, prepared: &Prepared) -> Result<(), StepError> {
         let site = Site::find(hands, self.on()?).await?;
-        site.acting(hands, self.take_back(hands, &site, prepared)).await
+        site.acting(hands, Box::pin(self.take_back(hands, &site, prepared))).await
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Entry {
 }
 
 /// How a database reads and orders text. It cannot be changed once it is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Eq)]
 pub(super) struct Locale {
     pub(super) encoding: String,
     pub(super) collate: String,
@@ -28,6 +28,34 @@ pub(super) struct Locale {
     pub(super) own: Option<String>,
     /// ICU rules on top of it.
     pub(super) rules: Option<String>,
+}
+
+/// `C.UTF-8` and `C.utf8` are one locale.
+impl PartialEq for Locale {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |a: &str, b: &str| one_spelling(a) == one_spelling(b);
+        same(&self.collate, &other.collate)
+            && same(&self.ctype, &other.ctype)
+            && self.encoding == other.encoding
+            && self.provider == other.provider
+            && self.own == other.own
+            && self.rules == other.rules
+    }
+}
+
+/// The name of a locale of the machine in one spelling: what follows the dot is written with and
+/// without hyphens and in both cases.
+pub(super) fn one_spelling(locale: &str) -> String {
+    match locale.split_once('.') {
+        Some((language, rest)) => {
+            let (codeset, modifier) = rest.split_once('@').unwrap_or((rest, ""));
+            let codeset: String =
+                codeset.chars().filter(|c| *c != '-').flat_map(char::to_lowercase).collect();
+            let at = if modifier.is_empty() { "" } else { "@" };
+            format!("{language}.{codeset}{at}{modifier}")
+        }
+        None => locale.to_owned(),
+    }
 }
 
 impl Locale {
@@ -204,5 +232,26 @@ pub(super) fn some(things: &[String]) -> String {
     match things.get(..5) {
         Some(first) if things.len() > 5 => format!("{} and more", first.join(", ")),
         _ => things.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_locale_has_one_spelling() {
+        assert_eq!(one_spelling("C.UTF-8"), one_spelling("C.utf8"));
+        assert_eq!(one_spelling("de_DE.ISO-8859-1@euro"), "de_DE.iso88591@euro");
+        assert_ne!(one_spelling("de_DE.UTF-8"), one_spelling("de_AT.UTF-8"));
+        assert_eq!(one_spelling("C"), "C");
+    }
+
+    #[test]
+    fn some_of_many() {
+        let many: Vec<String> = (0..9).map(|n| n.to_string()).collect();
+        assert_eq!(some(&many), "0, 1, 2, 3, 4 and more");
+        assert_eq!(some(&many[..5]), "0, 1, 2, 3, 4");
+        assert_eq!(some(&[]), "");
     }
 }

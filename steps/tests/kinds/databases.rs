@@ -91,6 +91,7 @@ pub(super) fn fixture(kind: &str) -> Option<Box<dyn Fixture>> {
     let server = Postgres::shared()?;
     Some(match kind {
         "postgres.compare" => Box::new(compare(server)),
+        "postgres.copy" => Box::new(copy(server)),
         "postgres.database" => Box::new(database(server)),
         "postgres.role" => Box::new(role(server)),
         _ => return None,
@@ -159,6 +160,32 @@ fn small(server: &Postgres, stem: &str) -> (String, String) {
         ),
     );
     (name, table)
+}
+
+fn copy(server: &'static Postgres) -> OnServer {
+    let (name, table) = small(server, "source db");
+    let world = world();
+    let staging = format!("{name}__wp_{}", world.run);
+    OnServer {
+        world,
+        server,
+        with: json!({"from": server.by_tcp(), "to": server.by_tcp(), "database": name}),
+        lock: (name.clone(), format!("lock table {table}")),
+        there: format!(
+            "select count(*) = 1 from pg_database where datname = '{staging}' \
+             and shobj_description(oid, 'pg_database') like '%\"whole\":true%'"
+        ),
+        foreign: vec![
+            ("postgres".to_owned(), format!("drop database if exists \"{staging}\" with (force)")),
+            ("postgres".to_owned(), format!("create database \"{staging}\"")),
+            (staging, "create table theirs ()".to_owned()),
+        ],
+        print: format!(
+            "select datname, datdba, oid, shobj_description(oid, 'pg_database') from pg_database \
+             where starts_with(datname, '{name}') order by 1"
+        ),
+        logged: None,
+    }
 }
 
 fn compare(server: &'static Postgres) -> OnServer {

@@ -17,3 +17,4 @@ mod sides;
 mod step;
 
 pub use kind::Compare;
+pub(super) use probe::{Probe, probe};

@@ -1,6 +1,7 @@
 //! Counters that tell whether somebody wrote since.
 
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 use workplan_platform::sql::{Reader, SqlError};
 
@@ -17,11 +18,20 @@ pub(crate) struct Probe {
     pub(crate) since: Option<String>,
 }
 
+/// How long sessions that are ending are waited for: each brings its counts in as it goes.
+const ENDING: Duration = Duration::from_millis(500);
+
 /// Reads the counters of the session's database.
 ///
 /// # Errors
 /// In the server's words.
 pub(crate) async fn probe(reader: &Reader) -> Result<Probe, SqlError> {
+    let others = "select from pg_catalog.pg_stat_activity where datname = current_database() \
+                  and backend_type = 'client backend' and pid <> pg_backend_pid()";
+    let end = tokio::time::Instant::now() + ENDING;
+    while tokio::time::Instant::now() < end && !reader.rows(others, &[]).await?.is_empty() {
+        tokio::time::sleep(ENDING / 20).await;
+    }
     // What ANALYZE writes is left out.
     let sql = "select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::int8, count(*), \
         (select stats_reset::text from pg_catalog.pg_stat_database \

@@ -11,7 +11,7 @@ use super::probe::{Probe, probe};
 use super::{control, drill};
 use crate::postgres::names::ident;
 use crate::postgres::portrait::{
-    Catalog, Column, Frozen, Position, Roles, Rows, Sum, Table, catalog, digest_all, large,
+    Catalog, Column, Frozen, Object, Position, Roles, Rows, Sum, Table, catalog, digest_all, large,
     positions, sum, tables,
 };
 use crate::postgres::site::Site;
@@ -25,6 +25,8 @@ pub(super) struct Sides<'a> {
     pub(super) to: (&'a Site, &'a str),
     /// The copy's names of the source's roles, where they differ.
     pub(super) roles: &'a Roles,
+    /// The copy's owner, where it is not to be that of the source.
+    pub(super) owner: Option<&'a str>,
     /// Sessions on each side.
     pub(super) jobs: usize,
 }
@@ -92,9 +94,14 @@ impl Side {
 pub(super) async fn compare(sides: &Sides<'_>) -> Result<Verdict, StepError> {
     let none = Roles::new();
     let (mut from, to) = tokio::try_join!(
-        Side::read(sides.from.0, sides.from.1, sides.jobs, sides.roles),
-        Side::read(sides.to.0, sides.to.1, sides.jobs, &none)
+        Box::pin(Side::read(sides.from.0, sides.from.1, sides.jobs, sides.roles)),
+        Box::pin(Side::read(sides.to.0, sides.to.1, sides.jobs, &none))
     )?;
+    if let Some(owner) = sides.owner
+        && let Some(database) = from.catalog.get_mut("database")
+    {
+        give(database, owner);
+    }
     let mut notes = Notes::new();
     let mut differences = difference::of_catalogs(&from.catalog, &to.catalog, &mut notes);
     control::catalogs(&from.catalog, &to.catalog)?;
@@ -121,6 +128,14 @@ pub(super) async fn compare(sides: &Sides<'_>) -> Result<Verdict, StepError> {
         let lone =
             drill::rows(&unit.object, (&from.frozen, &rows.0), (&to.frozen, &rows.1), &key, most);
         differences.extend(lone.await?);
+        let lone = drill::rows(
+            &unit.object,
+            (&from.frozen, &rows.0),
+            (&to.frozen, &rows.1),
+            &key,
+            most,
+        );
+        differences.extend(Box::pin(lone).await?);
     }
 
     let sample = units
@@ -150,6 +165,26 @@ pub(super) async fn compare(sides: &Sides<'_>) -> Result<Verdict, StepError> {
     differences.sort();
     differences.dedup();
     Ok(Verdict { differences, notes, digest, tables, rows, control, subject })
+}
+
+/// Says of a database that somebody else owns it, as in the copy.
+fn give(database: &mut Object, owner: &str) {
+    let Some(facet) = database.facets.get_mut("owner") else { return };
+    let old = std::mem::replace(&mut facet.value, ident(owner));
+    if let Some(rights) = database.facets.get_mut("privileges") {
+        let mut list: Vec<String> = rights
+            .value
+            .split(", ")
+            .map(|right| {
+                let (whom, rest) = right.split_once('=').unwrap_or((right, ""));
+                let (what, by) = rest.rsplit_once('/').unwrap_or((rest, ""));
+                let named = |role: &str| if role == old { ident(owner) } else { role.to_owned() };
+                format!("{}={what}/{}", named(whom), named(by))
+            })
+            .collect();
+        list.sort();
+        rights.value = list.join(", ");
+    }
 }
 
 fn flat<'u>(
@@ -203,6 +238,8 @@ fn units(from: &Side, to: &Side, roles: &Roles) -> Vec<Unit> {
             spread: None,
             name: LARGE_OBJECTS.to_owned(),
             bytes: i64::MAX,
+            main: 0,
+            ranges: false,
             columns: Vec::new(),
             key: vec!["oid".to_owned()],
         };

@@ -14,7 +14,10 @@ use workplan_platform::Database;
 use super::difference::{self, Difference};
 use super::probe::{Probe, probe};
 use super::sides::{Sides, Verdict, compare};
+use crate::postgres::copy::{Copied, MARK};
+use crate::postgres::guard::Guard;
 use crate::postgres::portrait::Roles;
+use crate::postgres::shared::Entry;
 use crate::postgres::site::{Site, about, bounded, not_started};
 use crate::postgres::{in_words, shared};
 
@@ -73,6 +76,32 @@ impl CompareStep {
         let sides =
             Sides { from: (&from, source), to: (&to, copy), roles: &self.roles, jobs: self.jobs };
         compare(&sides).await
+        let entry = entry(&from, source).await?;
+        let copied = entry_of(&to, copy).await?;
+        let mut roles = self.roles.clone();
+        let mut owner = None;
+        let mut notes = Vec::new();
+        if let Some(copied) = copied {
+            for (old, new) in copied.roles {
+                notes.push(format!("`{old}` of the source is `{new}` in the copy"));
+                roles.entry(old).or_insert(new);
+            }
+            owner = copied.owner.filter(|owner| *owner != entry.owner);
+            notes.extend(owner.iter().map(|owner| format!("`{owner}` owns the copy, as was wished")));
+        }
+        let guard = Guard::of(&from, &entry).await?;
+        let sides = Sides {
+            from: (&from, source),
+            to: (&to, copy),
+            roles: &roles,
+            owner: owner.as_deref(),
+            jobs: self.jobs,
+        };
+        let mut verdict = Box::pin(compare(&sides)).await?;
+        drop(guard);
+        notes.append(&mut verdict.notes);
+        verdict.notes = notes;
+        Ok(verdict)
     }
 
     /// Whether what a proof was about is still so.
@@ -126,6 +155,17 @@ impl CompareStep {
             Since::Changed(how) => due(&how),
         })
     }
+}
+
+async fn entry(site: &Site, name: &str) -> Result<Entry, StepError> {
+    let entry = shared::by_name(&site.any_reader().await?, name).await?;
+    entry.ok_or_else(|| not_started(format!("there is no {}", site.named(name))))
+}
+
+/// What the mark on a copy of ours says; `None` for any other database.
+async fn entry_of(site: &Site, name: &str) -> Result<Option<Copied>, StepError> {
+    let entry = entry(site, name).await?;
+    Ok(entry.comment.mark(MARK).and_then(|mark| mark.read()))
 }
 
 /// A proof that is to be made again.
@@ -191,7 +231,7 @@ impl Step for CompareStep {
         let Past::Succeeded { record, outputs } = &look.past else {
             return Observation::absent();
         };
-        let seen = bounded(look, self.look_again(look, record, outputs)).await;
+        let seen = bounded(look, Box::pin(self.look_again(look, record, outputs))).await;
         seen.unwrap_or_else(|error| Observation::unknown(in_words(&error)))
     }
 
@@ -214,7 +254,7 @@ impl Step for CompareStep {
     }
 
     async fn apply(&self, hands: &Hands) -> Result<Applied, StepError> {
-        let verdict = bounded(hands, self.prove(hands)).await?;
+        let verdict = bounded(hands, Box::pin(self.prove(hands))).await?;
         let outputs = outputs(&verdict);
         if verdict.differences.is_empty() {
             return Ok(Applied { outputs, notes: verdict.notes, ..Applied::default() });

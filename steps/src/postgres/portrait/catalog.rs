@@ -8,6 +8,7 @@ use super::frozen::{Frozen, LONG};
 use super::normal::normal;
 use crate::postgres::mark::Comment;
 use crate::postgres::names::ident;
+use crate::postgres::shared::one_spelling;
 
 /// A property of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +114,11 @@ fn renamed(text: &str, roles: &Roles) -> String {
 /// Takes our marks out of a database's comment, and what a fence of ours changed back to what it
 /// was before.
 fn unmark(database: &mut Object) {
+    for name in ["collation", "character type"] {
+        if let Some(facet) = database.facets.get_mut(name) {
+            facet.value = one_spelling(&facet.value);
+        }
+    }
     let Some(facet) = database.facets.remove("comment") else { return };
     let comment = Comment::parse(Some(&facet.value));
     if let Some(fence) = comment.mark(crate::postgres::fence::MARK)

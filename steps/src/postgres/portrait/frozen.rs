@@ -33,6 +33,8 @@ pub(crate) struct Frozen {
     pub(crate) about: About,
     pub(crate) oid: u32,
     pub(crate) database: String,
+    /// The name by which other sessions can see the same.
+    pub(crate) snapshot: String,
     leader: Reader,
     helpers: Vec<Reader>,
 }
@@ -52,10 +54,10 @@ impl Frozen {
         let oid = rows.first().map_or(0, |row| row.get(0));
         let snapshot = leader.rows("select pg_catalog.pg_export_snapshot()", &[]).await?;
         let snapshot: String = snapshot.first().map(|row| row.get(0)).unwrap_or_default();
-        let mut frozen =
-            Self { about, oid, database: database.to_owned(), leader, helpers: Vec::new() };
+        let database = database.to_owned();
+        let mut frozen = Self { about, oid, database, snapshot, leader, helpers: Vec::new() };
         for _ in 1..jobs {
-            match frozen.helper(site, &snapshot).await {
+            match frozen.helper(site).await {
                 Ok(helper) => frozen.helpers.push(helper),
                 // Fewer connections are slower, not wrong.
                 Err(error) if matches!(error.code(), Some("53300" | "53400")) => break,
@@ -65,11 +67,11 @@ impl Frozen {
         Ok(frozen)
     }
 
-    async fn helper(&self, site: &Site, snapshot: &str) -> Result<Reader, SqlError> {
+    async fn helper(&self, site: &Site) -> Result<Reader, SqlError> {
         let reader = site.reader(&self.database).await?;
         reader.set(PINNED).await?;
         reader.set("begin isolation level repeatable read read only").await?;
-        reader.set(&format!("set transaction snapshot {}", literal(snapshot))).await?;
+        reader.set(&format!("set transaction snapshot {}", literal(&self.snapshot))).await?;
         Ok(reader)
     }
 

@@ -20,6 +20,10 @@ pub(crate) struct Table {
     pub(crate) name: String,
     /// Bytes on the disk, without indexes.
     pub(crate) bytes: i64,
+    /// Those of them that are in its own file, not beside it.
+    pub(crate) main: i64,
+    /// Whether a range of its pages can be read without the others.
+    pub(crate) ranges: bool,
     /// Its columns in their order.
     pub(crate) columns: Vec<Column>,
     /// The columns of its primary key.
@@ -120,6 +124,8 @@ pub(crate) async fn tables(frozen: &Frozen) -> Result<BTreeMap<String, Table>, S
                 spread: row.get(2),
                 name: row.get(3),
                 bytes: row.get::<_, Option<i64>>(4).unwrap_or_default(),
+                main: row.get::<_, Option<i64>>(8).unwrap_or_default(),
+                ranges: frozen.about.version >= 140_000 && row.get(9),
                 columns,
                 key: row.get(7),
             };

@@ -32,7 +32,9 @@ select i.type || ' ' || i.identity, c.relkind = 'm',
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum),
     array(select a.attname::text from pg_index x, unnest(x.indkey) with ordinality k(n, o)
         join pg_attribute a on a.attnum = k.n
-        where x.indrelid = c.oid and x.indisprimary and a.attrelid = c.oid order by k.o)
+        where x.indrelid = c.oid and x.indisprimary and a.attrelid = c.oid order by k.o),
+    pg_relation_size(c.oid),
+    coalesce((select m.amname = 'heap' from pg_am m where m.oid = c.relam), false)
 from pg_class c join ns on ns.oid = c.relnamespace,
 lateral pg_identify_object('pg_class'::regclass, c.oid, 0) i
 where c.relkind = 'r' or (c.relkind = 'm' and c.relispopulated)
