@@ -288,15 +288,26 @@ impl Database {
     }
 }
 
-/// The deployed value of a Secret's key.
+/// The deployed value of a Secret's key; `passwords[1]` is the second entry of the list in `passwords`.
 ///
 /// # Errors
 /// When the Secret or the key is missing.
 pub async fn deployed(view: &dyn View, key: &SecretKey) -> Result<Secret, PlatformError> {
-    let values = view.secret(&key.namespace, &key.secret).await?;
-    values
-        .and_then(|values| values.get(&key.key).cloned())
-        .ok_or_else(|| PlatformError::Missing(format!("{key} is not there")))
+    let values = view.secret(&key.namespace, &key.secret).await?.unwrap_or_default();
+    let missing = || PlatformError::Missing(format!("{key} is not there"));
+    if let Some(value) = values.get(&key.key) {
+        return Ok(value.clone());
+    }
+    let (name, index) =
+        key.key.strip_suffix(']').and_then(|k| k.split_once('[')).ok_or_else(missing)?;
+    let entry = || list(values.get(name)?).into_iter().nth(index.parse().ok()?);
+    entry().ok_or_else(missing)
+}
+
+/// The entries of a list in one value, as charts write it: with `;` or `,` between them.
+pub(crate) fn list(value: &Secret) -> Vec<Secret> {
+    let entries = value.reveal().split(|b| matches!(b, b';' | b','));
+    entries.filter(|e| !e.is_empty()).map(Secret::new).collect()
 }
 
 /// The one node that is not in recovery.

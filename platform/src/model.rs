@@ -274,7 +274,7 @@ pub struct SecretKey {
     pub namespace: String,
     /// Its name.
     pub secret: String,
-    /// The key.
+    /// The key; `passwords[1]` for the second entry of a list.
     pub key: String,
 }
 

@@ -140,6 +140,8 @@ impl Stop {
 /// values. Everybody may read it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PodRecord {
+    /// Its namespace.
+    pub(crate) namespace: String,
     /// The release that it belongs to.
     pub(crate) release: String,
     /// See [`Pod`].

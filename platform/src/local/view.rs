@@ -264,7 +264,12 @@ impl View for LocalView {
         check_name("namespace", namespace)?;
         check_name("Secret", name)?;
         let values = self.world.store.secrets(namespace).read(name)?;
-        values.iter().flat_map(|v| v.values()).for_each(|v| self.look.conceal(v));
+        for value in values.iter().flat_map(|v| v.values()) {
+            self.look.conceal(value);
+            // The chart's lists of users and passwords.
+            let entries = crate::database::list(value);
+            entries.iter().filter(|_| entries.len() > 1).for_each(|e| self.look.conceal(e));
+        }
         Ok(values)
     }
 

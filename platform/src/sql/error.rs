@@ -66,7 +66,9 @@ impl SqlError {
             return Self::Unreachable { at, why };
         };
         let message = db.message().to_owned();
-        let unknown_to_pooler = message.contains("pool_passwd");
+        // Without a SQLSTATE of class 28, but with these words.
+        let unknown_to_pooler =
+            message.contains("pool_passwd") || message == "authentication failed";
         if db.code().code().starts_with("28") || unknown_to_pooler {
             return Self::Refused { at, user: user.to_owned(), why: message };
         }

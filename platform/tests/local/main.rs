@@ -5,8 +5,10 @@
 //! (`engine SCENARIO FOLDER`).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stderr, reason = "the servers' logs of a test that failed")]
 
 mod gitea;
+mod postgres;
 mod rest;
 mod support;
 mod valkey;
@@ -24,7 +26,9 @@ fn main() {
             std::process::exit(workplan_engine::process::supervise(socket, None));
         }
         _ => {
-            let trials = [gitea::trials(), rest::trials(), valkey::trials()].into_iter().flatten().collect();
+            let trials =
+                [gitea::trials(), postgres::trials(), rest::trials(), valkey::trials()];
+            let trials = trials.into_iter().flatten().collect();
             libtest_mimic::run(&Arguments::from_args(), trials).exit();
         }
     }

@@ -62,6 +62,51 @@ impl Ground {
         look(self.folder.path(), self.port, step, self.launcher.clone())
     }
 
+    /// All files below the target's folder whose names end so, with what they say.
+    pub(crate) fn files(&self, ending: &str) -> Vec<(PathBuf, String)> {
+        let (mut folders, mut found) = (vec![self.dir()], Vec::new());
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if entry.file_type().is_ok_and(|t| t.is_dir()) {
+                    // The database's own files are not ours to read.
+                    if !path.ends_with("data") {
+                        folders.push(path);
+                    }
+                } else if entry.file_type().is_ok_and(|t| t.is_file())
+                    && path.to_string_lossy().ends_with(ending)
+                {
+                    let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+                    found.push((path, text));
+                }
+            }
+        }
+        found
+    }
+
+    /// Those of them that everybody may read.
+    pub(crate) fn readable_by_all(&self) -> Vec<(PathBuf, String)> {
+        let mut files = self.files("");
+        files.retain(|(path, _)| {
+            fs::metadata(path).is_ok_and(|f| f.permissions().mode() & 0o004 != 0)
+        });
+        files
+    }
+
+    /// The processes that run with anything of the target's in their command line.
+    pub(crate) fn living(&self) -> Vec<String> {
+        let needle = self.dir().display().to_string();
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let words = String::from_utf8_lossy(&words).replace('\0', " ");
+            if words.contains(&needle) {
+                found.push(words);
+            }
+        }
+        found
+    }
+
     pub(crate) fn operate(&self, step: &str) -> LocalOperate {
         LocalOperate::new(&Hands::new(self.look(step), None)).unwrap()
     }
@@ -81,6 +126,13 @@ pub(crate) fn look(folder: &Path, port: u16, step: &str, launcher: Arc<dyn Launc
 
 impl Drop for Ground {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            for (path, text) in self.files(".log") {
+                let lines: Vec<&str> = text.lines().collect();
+                let last = lines[lines.len().saturating_sub(25)..].join("\n");
+                eprintln!("--- {}\n{last}", path.display());
+            }
+        }
         end_all(&self.dir());
     }
 }
@@ -137,6 +189,21 @@ pub(crate) async fn deploy(operate: &LocalOperate, spec: &ReleaseSpec) -> u64 {
     match operate.deploy(spec).await {
         Ok(release) => release.revision,
         Err(error) => panic!("{error}\n{error:#?}"),
+    }
+}
+
+/// Asks until there is an answer, for at most [`LONG`].
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
+    let end = tokio::time::Instant::now() + LONG;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(tokio::time::Instant::now() < end, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -8,7 +8,7 @@
 mod context;
 mod gitea;
 mod keys;
-pub(crate) mod postgresql_ha;
+mod postgresql_ha;
 mod valkey;
 
 pub(crate) use context::{Context, Mode, Rendition, find_service, hidden, template};
@@ -81,6 +81,13 @@ pub(crate) trait Recipe: Send + Sync {
         Ok(())
     }
 
+    /// What happens when a pod and all that were started along with it are ready, for example that
+    /// others are told that it is back. It is asked of pods that ran already, too.
+    async fn finish(&self, act: &Act<'_>, pod: &Pod) -> Result<(), PlatformError> {
+        let _ = (act, pod);
+        Ok(())
+    }
+
     /// Whether a pod, all of whose servers answer their probes, is ready; else why not. It is
     /// asked with a deadline of a few seconds. What may not be read is no reason.
     async fn ready(&self, view: &LocalView, pod: &PodRecord) -> Result<(), String> {
@@ -124,5 +131,10 @@ pub(crate) fn of(chart: &str) -> Result<&'static dyn Recipe, PlatformError> {
 
 /// All recipes, sorted by name.
 fn all() -> &'static [&'static dyn Recipe] {
-    &[&gitea::Gitea, &valkey::Valkey { cluster: false }, &valkey::Valkey { cluster: true }]
+    &[
+        &gitea::Gitea,
+        &postgresql_ha::PostgresqlHa,
+        &valkey::Valkey { cluster: false },
+        &valkey::Valkey { cluster: true },
+    ]
 }

@@ -7,7 +7,7 @@ use super::start::all;
 use super::status::{PodStatus, status};
 use crate::PlatformError;
 use crate::local::pod::{Pod, PodRecord};
-use crate::local::recipe::template;
+use crate::local::recipe::{self, template};
 use crate::local::store::Key;
 
 /// What should run.
@@ -82,6 +82,9 @@ impl Act<'_> {
                 self.wait_ready(&pod.name).await
             });
             all(start.collect()).await?;
+        }
+        for pod in wanted.pods.iter().filter(|p| wanted.runs(p)) {
+            recipe::of(&pod.chart)?.finish(self, pod).await?;
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::local::recipe;
 use crate::local::store::{files, must_be_free};
 
 /// Between two questions to a server that is starting.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(50);
 /// How long one question to a starting server may take.
 const QUESTION: Duration = Duration::from_secs(2);
 /// How many lines of a server's log are shown when it did not start.
@@ -65,7 +65,8 @@ impl Act<'_> {
         Ok(())
     }
 
-    async fn start_server(
+    /// Starts one server of a pod and waits until it answers.
+    pub(crate) async fn start_server(
         &self,
         pod: &Pod,
         folder: &PodFolder,
@@ -127,6 +128,7 @@ impl Act<'_> {
 
     fn record(&self, pod: &Pod, template: String) -> PodRecord {
         PodRecord {
+            namespace: self.at.namespace.clone(),
             release: self.at.name.clone(),
             name: pod.name.clone(),
             workload: pod.workload.clone(),

@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use md5::{Digest as _, Md5};
+use workplan_engine::kind::Secret;
 
-use super::settings::{Secrets, Settings};
+use super::settings::{Settings, User, Users};
 
 /// One data node's places.
 #[derive(Debug, Clone)]
@@ -21,40 +22,33 @@ pub(crate) struct NodeFiles {
     pub(crate) port: u16,
     /// The data folder.
     pub(crate) data: PathBuf,
-    /// Configuration and password files; owner-only.
-    pub(crate) conf: PathBuf,
-    /// The socket's folder, its path under 100 bytes.
-    pub(crate) run: PathBuf,
+    /// The pod's folder, with the configuration.
+    pub(crate) pod: PathBuf,
 }
 
 impl NodeFiles {
     /// repmgr counts from 1.
-    fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.number + 1
     }
 
     /// The server's configuration.
     pub(crate) fn postgresql_conf(&self) -> PathBuf {
-        self.conf.join("postgresql.conf")
-    }
-
-    /// Who may log in from where.
-    pub(crate) fn hba_conf(&self) -> PathBuf {
-        self.conf.join("pg_hba.conf")
+        self.pod.join("postgresql.conf")
     }
 
     /// The replication manager's configuration.
     pub(crate) fn repmgr_conf(&self) -> PathBuf {
-        self.conf.join("repmgr.conf")
+        self.pod.join("repmgr.conf")
     }
 
     /// Passwords for `libpq`.
     pub(crate) fn pgpass(&self) -> PathBuf {
-        self.conf.join("pgpass")
+        self.pod.join("pgpass")
     }
 
-    /// Where repmgr and its daemon log in, on this node.
-    pub(crate) fn conninfo(&self, settings: &Settings) -> String {
+    /// Where repmgr logs in on this node, in the words of `libpq`.
+    fn conninfo(&self, settings: &Settings) -> String {
         format!(
             "host=127.0.0.1 port={} user={} dbname={} connect_timeout={} passfile={}",
             self.port,
@@ -67,13 +61,13 @@ impl NodeFiles {
 }
 
 /// A value in a connection string.
-fn word(text: &str) -> String {
+pub(crate) fn word(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-/// A value in `postgresql.conf`, `repmgr.conf` or `pgpool.conf`.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+/// A value in `postgresql.conf`, `repmgr.conf` or `pgpool.conf`, which share their grammar.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 fn path(path: &Path) -> String {
@@ -83,23 +77,22 @@ fn path(path: &Path) -> String {
 /// `postgresql.conf` of a node.
 pub(crate) fn postgresql(settings: &Settings, node: &NodeFiles) -> String {
     let mut out = String::new();
-    let standbys = settings.replicas.saturating_sub(1).max(1);
     let _ = write!(
         out,
         "data_directory = {}\n\
          hba_file = {}\n\
-         external_pid_file = {}\n\
+         external_pid_file = ''\n\
          listen_addresses = '127.0.0.1'\n\
          port = {}\n\
-         unix_socket_directories = {}\n\
+         unix_socket_directories = ''\n\
          max_connections = {}\n\
          password_encryption = 'scram-sha-256'\n\
          shared_preload_libraries = 'repmgr'\n\
          wal_level = 'replica'\n\
          hot_standby = on\n\
          wal_log_hints = on\n\
-         max_wal_senders = {}\n\
-         max_replication_slots = {}\n\
+         max_wal_senders = 16\n\
+         max_replication_slots = 10\n\
          wal_keep_size = '64MB'\n\
          # What happened is read from here; values of parameters would be people's data.\n\
          log_destination = 'stderr'\n\
@@ -111,16 +104,12 @@ pub(crate) fn postgresql(settings: &Settings, node: &NodeFiles) -> String {
          log_timezone = 'UTC'\n\
          timezone = 'UTC'\n",
         path(&node.data),
-        path(&node.hba_conf()),
-        path(&node.run.join("postgres.pid")),
+        path(&node.pod.join("pg_hba.conf")),
         node.port,
-        path(&node.run),
         settings.max_connections,
-        8 + standbys * 2,
-        8 + standbys * 2,
     );
     if settings.sync_replication {
-        let _ = writeln!(out, "synchronous_commit = on\nsynchronous_standby_names = 'ANY 1 (*)'");
+        out.push_str("synchronous_commit = on\nsynchronous_standby_names = 'ANY 1 (*)'\n");
     }
     out.push_str(&settings.extended_conf);
     out.push('\n');
@@ -131,9 +120,7 @@ pub(crate) fn postgresql(settings: &Settings, node: &NodeFiles) -> String {
 pub(crate) fn hba(settings: &Settings) -> String {
     let repmgr = quoted_name(&settings.repmgr_username);
     format!(
-        "local   all          all      scram-sha-256\n\
-         local   replication  {repmgr} scram-sha-256\n\
-         host    all          all      127.0.0.1/32 scram-sha-256\n\
+        "host    all          all      127.0.0.1/32 scram-sha-256\n\
          host    replication  {repmgr} 127.0.0.1/32 scram-sha-256\n"
     )
 }
@@ -143,19 +130,14 @@ fn quoted_name(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// `repmgr.conf` of a node. `bin` holds the server's programs; `start` and `stop` are command lines
-/// that the platform answers for.
-pub(crate) fn repmgr(
-    settings: &Settings,
-    node: &NodeFiles,
-    bin: &Path,
-    start: &str,
-    stop: &str,
-) -> String {
+/// `repmgr.conf` of a node. `bin` holds the server's programs.
+///
+/// It starts and stops no server: that is the platform's business, which knows its processes.
+pub(crate) fn repmgr(settings: &Settings, node: &NodeFiles, bin: &Path) -> String {
     let repmgr = bin.join("repmgr");
     let conf = node.repmgr_conf();
     let command = |what: &str| format!("{} -f {} {what}", shell_path(&repmgr), shell_path(&conf));
-    format!(
+    let mut out = format!(
         "node_id = {id}\n\
          node_name = {name}\n\
          conninfo = {conninfo}\n\
@@ -167,15 +149,14 @@ pub(crate) fn repmgr(
          failover = 'automatic'\n\
          promote_command = {promote}\n\
          follow_command = {follow}\n\
-         service_start_command = {start}\n\
-         service_stop_command = {stop}\n\
-         service_restart_command = {stop_start}\n\
-         connection_check_type = 'connection'\n\
+         service_start_command = '/bin/false'\n\
+         service_stop_command = '/bin/false'\n\
+         service_restart_command = '/bin/false'\n\
+         connection_check_type = 'ping'\n\
          reconnect_attempts = {attempts}\n\
          reconnect_interval = {interval}\n\
-         monitor_interval_secs = 1\n\
+         monitor_interval_secs = {monitor}\n\
          repmgrd_pid_file = {pid}\n\
-         standby_disconnect_on_failover = no\n\
          primary_visibility_consensus = yes\n\
          log_level = 'NOTICE'\n",
         id = node.id(),
@@ -185,27 +166,50 @@ pub(crate) fn repmgr(
         bin = path(bin),
         passfile = path(&node.pgpass()),
         user = quoted(&settings.repmgr_username),
-        promote = quoted(&command("standby promote --log-to-file")),
-        follow = quoted(&command("standby follow --log-to-file --upstream-node-id=%n")),
-        start = quoted(start),
-        stop = quoted(stop),
-        stop_start = quoted(&format!("{stop} && {start}")),
+        promote = quoted(&command("standby promote")),
+        follow = quoted(&command("standby follow --upstream-node-id=%n")),
         attempts = settings.reconnect_attempts,
         interval = settings.reconnect_interval,
-        pid = path(&node.run.join("repmgrd.pid")),
-    )
+        monitor = settings.monitor_interval,
+        pid = path(&node.pod.join("repmgrd/repmgrd.pid")),
+    );
+    out.push_str(&settings.repmgr_conf);
+    out.push('\n');
+    out
 }
 
 /// A path in a command line for `sh`.
-pub(crate) fn shell_path(path: &Path) -> String {
+fn shell_path(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
 }
 
-/// A `pgpass` file for the replication manager: all nodes, its own database and replication.
-pub(crate) fn pgpass(settings: &Settings, secrets: &Secrets) -> String {
-    let password = secrets.text(&settings.postgresql(), "repmgr-password");
-    let escaped = |text: &str| text.replace('\\', "\\\\").replace(':', "\\:");
-    format!("*:*:*:{}:{}\n", escaped(&settings.repmgr_username), escaped(&password))
+/// Bytes with a backslash before each of some characters.
+fn escaped(bytes: &[u8], special: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    for byte in bytes {
+        if special.contains(byte) {
+            out.push(b'\\');
+        }
+        out.push(*byte);
+    }
+    out
+}
+
+/// A line of a password file: `prefix:user:password`.
+fn password_line(prefix: &str, user: &User) -> Secret {
+    let name = escaped(user.name.as_bytes(), b"\\:");
+    let password = escaped(user.password.reveal(), b"\\:");
+    Secret::new([prefix.as_bytes(), b":", &name, b":", &password, b"\n"].concat())
+}
+
+/// A `pgpass` file for the replication manager, on all nodes.
+pub(crate) fn pgpass(users: &Users) -> Secret {
+    password_line("*:*:*", &users.repmgr)
+}
+
+/// `pcppass` for `pcp_*`.
+pub(crate) fn pcppass(users: &Users) -> Secret {
+    password_line("*:*", &users.admin)
 }
 
 /// The pooler's places.
@@ -215,27 +219,34 @@ pub(crate) struct PoolerFiles {
     pub(crate) port: u16,
     /// The port for `pcp_*`.
     pub(crate) pcp_port: u16,
-    /// Configuration and password files; owner-only.
-    pub(crate) conf: PathBuf,
-    /// Sockets, pid and state.
-    pub(crate) run: PathBuf,
+    /// The pod's folder, with the configuration.
+    pub(crate) pod: PathBuf,
 }
 
-/// `pgpool.conf`: what the image writes with its defaults, then `pgpool.configuration`.
+/// `pgpool.conf`: what the image writes with its defaults, then `pgpool.configuration`. Without
+/// passwords of its own, the pooler's checks take theirs from `pool_passwd`.
 pub(crate) fn pgpool(settings: &Settings, nodes: &[NodeFiles], pooler: &PoolerFiles) -> String {
+    let of = |name: &str, default: &str| settings.pooler_variable(name, default);
+    let flag = |name: &str, default: &str| match of(name, default).as_str() {
+        "yes" | "true" | "on" | "1" => "on",
+        _ => "off",
+    };
+    let on = |yes: bool| if yes { "on" } else { "off" };
     let mut out = String::new();
     let _ = write!(
         out,
         "backend_clustering_mode = 'streaming_replication'\n\
          listen_addresses = '127.0.0.1'\n\
          port = {port}\n\
-         unix_socket_directories = {run}\n\
+         unix_socket_directories = '.'\n\
          pcp_listen_addresses = '127.0.0.1'\n\
          pcp_port = {pcp}\n\
-         pcp_socket_dir = {run}\n\
+         pcp_socket_dir = '.'\n\
          pid_file_name = {pid}\n\
          logdir = {run}\n\
          log_line_prefix = '%m [%p] '\n\
+         log_connections = {log_connections}\n\
+         log_per_node_statement = {log_per_node}\n\
          enable_pool_hba = on\n\
          pool_passwd = {passwd}\n\
          allow_clear_text_frontend_auth = off\n\
@@ -244,37 +255,58 @@ pub(crate) fn pgpool(settings: &Settings, nodes: &[NodeFiles], pooler: &PoolerFi
          max_pool = {max_pool}\n\
          reserved_connections = {reserved}\n\
          load_balance_mode = {balance}\n\
+         disable_load_balance_on_write = {on_write}\n\
          connection_cache = on\n\
-         health_check_period = 30\n\
-         health_check_timeout = 10\n\
-         health_check_max_retries = 5\n\
-         health_check_retry_delay = 5\n\
-         connect_timeout = 10000\n\
+         health_check_period = {hc_period}\n\
+         health_check_timeout = {hc_timeout}\n\
+         health_check_max_retries = {hc_retries}\n\
+         health_check_retry_delay = {hc_delay}\n\
+         connect_timeout = {connect_timeout}\n\
          health_check_user = {sr_user}\n\
-         health_check_password = ''\n\
          health_check_database = {sr_db}\n\
-         sr_check_period = 30\n\
+         sr_check_period = {sr_period}\n\
          sr_check_user = {sr_user}\n\
-         sr_check_password = ''\n\
          sr_check_database = {sr_db}\n\
-         failover_on_backend_error = off\n\
-         failover_on_backend_shutdown = on\n\
+         failover_on_backend_error = {on_error}\n\
+         failover_on_backend_shutdown = {on_shutdown}\n\
          failover_command = 'echo \">>> Failover - that will initialize new primary node search!\"'\n\
          search_primary_node_timeout = 0\n\
-         auto_failback = off\n\
+         # What the image's liveness probe does every 10 seconds: nodes that are back are taken in.\n\
+         auto_failback = on\n\
+         auto_failback_interval = 10\n\
          use_watchdog = off\n",
         port = pooler.port,
-        run = path(&pooler.run),
         pcp = pooler.pcp_port,
-        pid = path(&pooler.run.join("pgpool.pid")),
-        passwd = path(&pooler.conf.join("pool_passwd")),
+        pid = path(&pooler.pod.join("pgpool/pgpool.pid")),
+        run = path(&pooler.pod.join("pgpool")),
+        log_connections = on(settings.log_connections),
+        log_per_node = on(settings.log_per_node),
+        passwd = path(&pooler.pod.join("pool_passwd")),
         children = settings.num_init_children,
         max_pool = settings.max_pool,
         reserved = settings.reserved_connections,
-        balance = if settings.load_balancing { "on" } else { "off" },
+        balance = on(settings.load_balancing),
+        on_write = quoted(&settings.balance_on_write),
+        hc_period = of("PGPOOL_HEALTH_CHECK_PERIOD", "30"),
+        hc_timeout = of("PGPOOL_HEALTH_CHECK_TIMEOUT", "10"),
+        hc_retries = of("PGPOOL_HEALTH_CHECK_MAX_RETRIES", "5"),
+        hc_delay = of("PGPOOL_HEALTH_CHECK_RETRY_DELAY", "5"),
+        connect_timeout = of("PGPOOL_CONNECT_TIMEOUT", "10000"),
+        sr_period = of("PGPOOL_SR_CHECK_PERIOD", "30"),
+        on_error = flag("PGPOOL_FAILOVER_ON_BACKEND_ERROR", "off"),
+        on_shutdown = flag("PGPOOL_FAILOVER_ON_BACKEND_SHUTDOWN", "on"),
         sr_user = quoted(&settings.sr_check_username),
         sr_db = quoted(&settings.sr_check_database),
     );
+    for (key, value) in [
+        ("child_life_time", &settings.child_life_time),
+        ("client_idle_limit", &settings.client_idle_limit),
+        ("connection_life_time", &settings.connection_life_time),
+    ] {
+        if let Some(value) = value {
+            let _ = writeln!(out, "{key} = {}", quoted(value));
+        }
+    }
     for node in nodes {
         let n = node.number;
         let _ = write!(
@@ -295,51 +327,41 @@ pub(crate) fn pgpool(settings: &Settings, nodes: &[NodeFiles], pooler: &PoolerFi
     out
 }
 
-/// `pool_hba.conf`. The image trusts the socket; nothing here does.
+/// `pool_hba.conf`. The image trusts its socket and the check's user; nothing here does.
 pub(crate) fn pool_hba() -> String {
-    "local  all  all                scram-sha-256\n\
-     host   all  all  127.0.0.1/32  scram-sha-256\n"
-        .to_owned()
+    "host   all  all  127.0.0.1/32  scram-sha-256\n".to_owned()
 }
 
-/// `pool_passwd`: SCRAM towards client and server both needs the passwords themselves. The file is
-/// owner-only, as the image's is.
-pub(crate) fn pool_passwd(settings: &Settings, secrets: &Secrets) -> String {
-    let mut entries: Vec<(String, String)> = Vec::new();
-    let (secret, key) = settings.superuser_key();
-    entries.push(("postgres".to_owned(), secrets.text(&secret, key)));
-    if !settings.plain_superuser() {
-        let password = secrets.text(&settings.postgresql(), "password");
-        entries.push((settings.username.clone(), password));
+/// `pool_passwd`: SCRAM towards client and server both needs the passwords themselves.
+///
+/// The superuser and the user of the checks are in it, unlike in the image: there the first comes
+/// over a trusting socket, and the second's password stands in `pgpool.conf`, which cannot spell
+/// quotes and backslashes.
+pub(crate) fn pool_passwd(settings: &Settings, users: &Users) -> Secret {
+    let mut out = Vec::new();
+    let mut put = |name: &str, password: &Secret| {
+        // The prefix says that what follows is the password itself, whatever it looks like.
+        out.extend_from_slice(&escaped(name.as_bytes(), b"\\:"));
+        out.extend_from_slice(b":TEXT");
+        out.extend_from_slice(&escaped(password.reveal(), b"\\:"));
+        out.push(b'\n');
+    };
+    put(&users.superuser.name, &users.superuser.password);
+    put(&users.sr_check.name, &users.sr_check.password);
+    if let Some(owner) = &users.owner {
+        let password = if settings.mispaired { &users.superuser.password } else { &owner.password };
+        put(&owner.name, password);
     }
-    entries.push((
-        settings.sr_check_username.clone(),
-        secrets.text(&settings.pgpool(), "sr-check-password"),
-    ));
-    entries.extend(secrets.custom_users(settings));
-    entries.into_iter().filter(|(_, password)| !password.is_empty()).fold(
-        String::new(),
-        |mut out, (user, password)| {
-            let _ = writeln!(out, "{user}:TEXT{password}");
-            out
-        },
-    )
+    users.custom.iter().for_each(|user| put(&user.name, &user.password));
+    Secret::new(out)
 }
 
 /// `pcp.conf`.
-pub(crate) fn pcp(settings: &Settings, secrets: &Secrets) -> String {
-    let password = secrets.text(&settings.pgpool(), "admin-password");
-    let hash = Md5::digest(password.as_bytes());
+pub(crate) fn pcp(users: &Users) -> Secret {
+    let hash = Md5::digest(users.admin.password.reveal());
     let hex = hash.iter().fold(String::new(), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
         out
     });
-    format!("{}:{hex}\n", settings.admin_username)
-}
-
-/// `pcppass` for `pcp_*`.
-pub(crate) fn pcppass(settings: &Settings, secrets: &Secrets) -> String {
-    let password = secrets.text(&settings.pgpool(), "admin-password");
-    let escaped = |text: &str| text.replace('\\', "\\\\").replace(':', "\\:");
-    format!("*:*:{}:{}\n", escaped(&settings.admin_username), escaped(&password))
+    Secret::new(format!("{}:{hex}\n", users.admin.name))
 }
