@@ -9,6 +9,7 @@ use crate::git::GitMove;
 use crate::http::HttpCheck;
 use crate::postgres;
 use crate::release::ReleaseDeploy;
+use crate::values::ValuesSet;
 
 /// The catalogue: every kind that a plan may use.
 #[must_use]
@@ -19,6 +20,7 @@ pub fn catalogue() -> Registry {
         .with(FileContent)
         .with(FileEdit)
         .with(GitMove)
+        .with(ValuesSet)
         .with(HttpCheck)
         .with(MakeTarget)
         .with(Manual)

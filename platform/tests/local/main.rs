@@ -26,8 +26,7 @@ fn main() {
             std::process::exit(workplan_engine::process::supervise(socket, None));
         }
         _ => {
-            let trials =
-                [gitea::trials(), postgres::trials(), rest::trials(), valkey::trials()];
+            let trials = [gitea::trials(), postgres::trials(), rest::trials(), valkey::trials()];
             let trials = trials.into_iter().flatten().collect();
             libtest_mimic::run(&Arguments::from_args(), trials).exit();
         }

@@ -83,7 +83,7 @@ impl Kind for FileEdit {
 }
 
 /// What is wrong with `file` and `commit`, which all edits have.
-pub(super) fn file_and_commit(with: &With) -> Vec<ParamProblem> {
+pub(crate) fn file_and_commit(with: &With) -> Vec<ParamProblem> {
     let mut problems = Vec::new();
     match with.str("file") {
         None | Some("") => problems.push(ParamProblem::new("file", "`file` is empty")),

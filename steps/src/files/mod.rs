@@ -29,8 +29,9 @@ pub use edit::FileEdit;
 pub use make::MakeTarget;
 
 // What other families need that change files.
+pub(crate) use edit::file_and_commit;
 pub(crate) use edit_step::said;
-pub(crate) use place::{missing_folders, temporary};
-pub(crate) use replace::{put, remove_empty};
+pub(crate) use place::{Place, look as look_at, missing_folders, temporary};
+pub(crate) use replace::{put, remove, remove_empty, remove_temporary};
 pub(crate) use step::plain;
 pub(crate) use undo::not_started;

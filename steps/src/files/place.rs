@@ -17,8 +17,8 @@ const NAME_PART: usize = 200;
 
 /// A file as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct State {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct State {
+    pub(crate) bytes: Vec<u8>,
     /// The permission bits.
     pub(super) mode: u32,
     pub(super) uid: u32,
@@ -30,20 +30,20 @@ pub(super) struct State {
 
 /// A path and what is there.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// The file itself, behind a symbolic link if there is one.
-    pub(super) real: PathBuf,
+    pub(crate) real: PathBuf,
     /// Whether the path is a symbolic link.
     pub(super) linked: bool,
     /// The file, where there is one.
-    pub(super) file: Option<State>,
+    pub(crate) file: Option<State>,
 }
 
 /// Looks at a path. A symbolic link to a file is followed.
 ///
 /// # Errors
 /// A sentence that says why it cannot be told, or why it is no place for a file.
-pub(super) fn look(path: &Path) -> Result<Place, String> {
+pub(crate) fn look(path: &Path) -> Result<Place, String> {
     let linked = match fs::symlink_metadata(path) {
         Ok(meta) => meta.is_symlink(),
         Err(e) if e.kind() == ErrorKind::NotFound => {

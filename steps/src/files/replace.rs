@@ -81,7 +81,7 @@ pub(super) fn set_attributes(real: &Path, mode: u32, owner: (u32, u32)) -> Resul
 ///
 /// # Errors
 /// When it is not a regular file, or cannot be removed.
-pub(super) fn remove_temporary(temporary: &Path) -> Result<(), StepError> {
+pub(crate) fn remove_temporary(temporary: &Path) -> Result<(), StepError> {
     match fs::symlink_metadata(temporary) {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
         Err(e) => Err(in_words("look at", temporary, &e)),
@@ -114,7 +114,7 @@ pub(super) fn create_folders(folders: &[PathBuf]) -> Result<(), StepError> {
 ///
 /// # Errors
 /// In words.
-pub(super) fn remove(real: &Path) -> Result<(), StepError> {
+pub(crate) fn remove(real: &Path) -> Result<(), StepError> {
     match fs::remove_file(real) {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(in_words("remove", real, &e)),
         _ => flush_folder(real),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
-use workplan_engine::text::SourceFile;
+use workplan_engine::text::{SourceFile, Span};
 use workplan_engine::yaml::{self, Entry, Node};
 use workplan_platform::values;
 
@@ -120,7 +120,8 @@ impl Editor<'_> {
                         } else {
                             Value::Object(nested(below, value)?)
                         };
-                        return self.splice(item.span.start, item.span.end, &flow(&value));
+                        let span = self.span(item);
+                        return self.splice(span.start, span.end, &flow(&value));
                     }
                     node = item;
                 }
@@ -133,7 +134,7 @@ impl Editor<'_> {
     /// Gives a key another value.
     fn replace(&self, parent: &Node, entry: &Entry, value: &Value) -> Option<String> {
         let colon = entry.key_span.end + self.text().get(entry.key_span.end..)?.find(':')? + 1;
-        let old = entry.value.span;
+        let old = self.span(&entry.value);
         let in_flow = self.is_flow(parent);
         if let (Value::Object(map), false) = (value, in_flow)
             && !map.is_empty()
@@ -160,16 +161,19 @@ impl Editor<'_> {
             let inner = flow(&Value::Object(new.clone()));
             let inner = inner.strip_prefix('{')?.strip_suffix('}')?;
             return match map.entries.last() {
-                None => self.splice(node.span.start, node.span.end, &format!("{{{inner}}}")),
+                None => {
+                    let span = self.span(node);
+                    self.splice(span.start, span.end, &format!("{{{inner}}}"))
+                }
                 Some(last) => {
-                    let end = last.value.span.end.max(last.key_span.end);
+                    let end = self.end(last);
                     self.splice(end, end, &format!(", {inner}"))
                 }
             };
         }
         let (first, last) = (map.entries.first()?, map.entries.last()?);
         let block = self.block(new, self.column(first.key_span.start));
-        let end = last.value.span.end.max(last.key_span.end);
+        let end = self.end(last);
         match self.text().get(end..)?.find('\n') {
             Some(at) => self.splice(end + at + 1, end + at + 1, &block),
             None => {
@@ -201,15 +205,17 @@ impl Editor<'_> {
         let map = node.as_map()?;
         let at = map.entries.iter().position(|e| e.key == *last)?;
         let entry = map.entries.get(at)?;
-        let end = |entry: &Entry| entry.value.span.end.max(entry.key_span.end);
         if self.is_flow(node) {
             return match (
                 at.checked_sub(1).and_then(|n| map.entries.get(n)),
                 map.entries.get(at + 1),
             ) {
                 (_, Some(next)) => self.splice(entry.key_span.start, next.key_span.start, ""),
-                (Some(before), None) => self.splice(end(before), end(entry), ""),
-                (None, None) => self.splice(node.span.start, node.span.end, "{}"),
+                (Some(before), None) => self.splice(self.end(before), self.end(entry), ""),
+                (None, None) => {
+                    let span = self.span(node);
+                    self.splice(span.start, span.end, "{}")
+                }
             };
         }
         if map.entries.len() == 1
@@ -221,9 +227,37 @@ impl Editor<'_> {
         if !self.text().get(start..entry.key_span.start)?.trim().is_empty() {
             return None;
         }
-        let end = end(entry);
+        let end = self.end(entry);
         let after = self.text().get(end..)?.find('\n').map_or(self.text().len(), |at| end + at + 1);
         self.splice(start, after, "")
+    }
+
+    /// Where a value stands. The reader lets brackets reach over the comment after them.
+    fn span(&self, node: &Node) -> Span {
+        if !self.is_flow(node) {
+            return node.span;
+        }
+        let last = match &node.value {
+            yaml::Value::Map(map) => map.entries.last().map(|entry| self.end(entry)),
+            yaml::Value::Seq(items) => items.last().map(|item| self.span(item).end),
+            _ => return node.span,
+        };
+        let mut at = last.unwrap_or(node.span.start + 1);
+        // Blanks, a last comma and comments may stand before the closing bracket.
+        while let Some(rest) = self.text().get(at..) {
+            at += match rest.chars().next() {
+                Some(']' | '}') => return Span::new(node.span.start, at + 1),
+                Some('#') => rest.find('\n').unwrap_or(rest.len()),
+                Some(c) => c.len_utf8(),
+                None => return node.span,
+            };
+        }
+        node.span
+    }
+
+    /// The end of a key's value.
+    fn end(&self, entry: &Entry) -> usize {
+        self.span(&entry.value).end.max(entry.key_span.end)
     }
 
     /// Whether a list or mapping is written in brackets.
@@ -322,7 +356,9 @@ mod tests {
         );
         assert_eq!(set(text, "d", json!([1])).unwrap(), format!("{text}d: [1]\n"));
         assert_eq!(set("a: 1", "b", json!(2)).unwrap(), "a: 1\nb: 2");
-        assert_eq!(set("a: {}\n", "a.b", json!(2)).unwrap(), "a: {b: 2}\n");
+        assert_eq!(set("a: {} # c\n", "a.b", json!(2)).unwrap(), "a: {b: 2} # c\n");
+        assert_eq!(set("a: []  # c\n", "a", json!([1])).unwrap(), "a: [1]  # c\n");
+        assert_eq!(set("a: {} # c\n", "b", json!(2)).unwrap(), "a: {} # c\nb: 2\n");
         assert_eq!(set("a: {x: 1}\n", "a.b.c", json!(2)).unwrap(), "a: {x: 1, b: {c: 2}}\n");
         assert_eq!(set("a:\nb: 1\n", "a.c", json!(2)).unwrap(), "a:\n  c: 2\nb: 1\n");
         assert_eq!(set("a: ~ # no\n", "a.c", json!(2)).unwrap(), "a:\n  c: 2 # no\n");

@@ -239,7 +239,8 @@ mod tests {
     #[test]
     fn what_is_sealed_is_not_known() {
         let wanted = wanted(&[("pw", "x")]);
-        let sealed = now(json!({"pw": "ENC[…]"}), &[]).with_sealed([parse("pw").unwrap()], "no key");
+        let sealed =
+            now(json!({"pw": "ENC[…]"}), &[]).with_sealed([parse("pw").unwrap()], "no key");
         let found = wanted.compare(&sealed);
         assert!(found.differences.is_empty() && !found.is_done());
         assert_eq!(found.sealed, [("pw".to_owned(), "no key".to_owned())]);

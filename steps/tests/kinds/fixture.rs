@@ -60,6 +60,12 @@ pub(crate) async fn fixture(kind: &str) -> Box<dyn Fixture> {
         )),
         "release.deploy" => Box::new(Deploy::new().await),
         "git.move" => Box::new(Move::new(world)),
+        "values.set" => Box::new(Edit::new(
+            world,
+            "values.yaml",
+            ("# The app\nport: 80 # http\n", "# The app\nport: 8080 # http\ndb:\n  host: new\n"),
+            json!({"file": "repo/values.yaml", "set": {"port": 8080, "db.host": "new"}}),
+        )),
         "http.check" => {
             let server = Server::start(&[Answer::Hang]).await;
             Box::new(Http { world, server })

@@ -12,3 +12,4 @@ mod http;
 mod moves;
 mod postgres;
 mod release;
+mod values;

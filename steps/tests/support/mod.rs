@@ -26,8 +26,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use workplan_engine::kind::{
-    Hands, Look, ParamProblem, Past, Place, Secret, SecretError, SecretRef, SecretSource, Step,
-    With,
+    BaseEnv, Hands, Look, ParamProblem, Past, Place, Secret, SecretError, SecretRef, SecretSource,
+    Step, With,
 };
 use workplan_steps::catalogue;
 
@@ -80,6 +80,16 @@ impl World {
         self
     }
 
+    /// A value of the target.
+    pub(crate) fn with_value(mut self, key: &str, value: Value) -> Self {
+        let mut place = Place::new("lab", "local", "state:-");
+        place.folder = self.base().to_path_buf();
+        place.values.clone_from(&self.place.values);
+        place.values.insert(key.to_owned(), value);
+        self.place = Arc::new(place);
+        self
+    }
+
     pub(crate) fn base(&self) -> &Path {
         self.folder.path()
     }
@@ -111,6 +121,8 @@ impl World {
         look.identity = format!("workplan:{}:{STEP}:1", self.run).into();
         look.past = past;
         look.place = self.place.clone();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        look.env = Arc::new(BaseEnv(vec![("PATH".into(), path)]));
         look
     }
 
