@@ -23,6 +23,8 @@ struct OnServer {
     foreign: Vec<(String, String)>,
     /// All of the server that the step could change.
     print: String,
+    /// A text in the server's log that says that the effect is there, for what changes nothing.
+    logged: Option<String>,
 }
 
 impl OnServer {
@@ -60,7 +62,10 @@ impl Fixture for OnServer {
     }
 
     fn is_there(&self) -> bool {
-        self.ask(&self.there) == "t"
+        match &self.logged {
+            Some(text) => self.server.log().contains(text),
+            None => self.ask(&self.there) == "t",
+        }
     }
 
     fn put_foreign(&self) {
@@ -85,6 +90,7 @@ fn world() -> World {
 pub(super) fn fixture(kind: &str) -> Option<Box<dyn Fixture>> {
     let server = Postgres::shared()?;
     Some(match kind {
+        "postgres.compare" => Box::new(compare(server)),
         "postgres.database" => Box::new(database(server)),
         "postgres.role" => Box::new(role(server)),
         _ => return None,
@@ -110,6 +116,7 @@ fn role(server: &'static Postgres) -> OnServer {
             "select r.*, {verifier}, shobj_description(oid, 'pg_authid') from pg_roles r \
              where rolname = '{name}'"
         ),
+        logged: None,
     }
 }
 
@@ -133,5 +140,50 @@ fn database(server: &'static Postgres) -> OnServer {
             "select datname, datdba, oid, shobj_description(oid, 'pg_database') from pg_database \
              where datname in ('{name}', '{nascent}')"
         ),
+        logged: None,
+    }
+}
+
+/// A small database with something of each kind in it.
+fn small(server: &Postgres, stem: &str) -> (String, String) {
+    let name = server.unique(stem);
+    let table = server.unique("rows_of");
+    server.psql("postgres", &format!("create database \"{name}\""));
+    server.psql(
+        &name,
+        &format!(
+            "create table {table} (id serial primary key, t text); \
+             insert into {table} (t) values ('a'), (null), (''); \
+             create index on {table} (t); create view v as select * from {table}; \
+             select lo_from_bytea(0, 'large')"
+        ),
+    );
+    (name, table)
+}
+
+fn compare(server: &'static Postgres) -> OnServer {
+    let (name, table) = small(server, "left db");
+    let other = format!("{name} copy");
+    server.psql("postgres", &format!("create database \"{other}\" template \"{name}\""));
+    for database in [&name, &other] {
+        let sql = format!("alter database \"{database}\" set log_statement = 'all'");
+        server.psql("postgres", &sql);
+    }
+    OnServer {
+        world: world(),
+        server,
+        with: json!({"from": server.by_socket(Some(&name)), "to": server.by_socket(Some(&other))}),
+        lock: (other.clone(), format!("lock table {table}")),
+        there: String::new(),
+        foreign: vec![
+            ("postgres".to_owned(), format!("drop database \"{other}\" with (force)")),
+            ("postgres".to_owned(), format!("create database \"{other}\"")),
+        ],
+        print: format!(
+            "select datname, datdba, oid, shobj_description(oid, 'pg_database') from pg_database \
+             where starts_with(datname, '{name}') order by 1"
+        ),
+        // Rows are digested when all else was read.
+        logged: Some(format!("from only public.{table} as t")),
     }
 }

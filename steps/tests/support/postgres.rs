@@ -68,15 +68,9 @@ impl Postgres {
         let server = SERVER.get_or_init(|| binaries().map(Self::start));
         if server.is_none() {
             let words = "SKIPPED: no PostgreSQL in /usr/lib/postgresql; its kinds are not tested";
-            writeln!(std::io::stderr(), "{words}").unwrap();
+            eprintln!("{words}");
         }
         server.as_ref()
-    }
-
-    /// Another server, for what needs two.
-    pub(crate) fn second() -> Option<&'static Self> {
-        static SERVER: OnceLock<Option<Postgres>> = OnceLock::new();
-        SERVER.get_or_init(|| binaries().map(Self::start)).as_ref()
     }
 
     fn start(bin: PathBuf) -> Self {
@@ -193,11 +187,6 @@ impl Postgres {
     /// The server's log.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap()
-    }
-
-    /// Where its programs are.
-    pub(crate) fn bin(&self) -> &Path {
-        &self.bin
     }
 }
 

@@ -12,4 +12,4 @@ mod write;
 pub(crate) use write::{WORKPLAN, write};
 
 #[cfg(test)]
-pub(crate) use {target::target, tree::PLAN};
+pub(crate) use target::target;

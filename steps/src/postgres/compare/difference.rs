@@ -179,7 +179,10 @@ mod tests {
     use super::*;
     use crate::postgres::portrait::Facet;
 
-    fn catalog(objects: &[(&str, Option<&str>, &[(&str, &str)])]) -> Catalog {
+    /// Name, parent, facets with their values.
+    type Given<'o> = (&'o str, Option<&'o str>, &'o [(&'o str, &'o str)]);
+
+    fn catalog(objects: &[Given<'_>]) -> Catalog {
         objects
             .iter()
             .map(|(name, parent, facets)| {
