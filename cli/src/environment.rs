@@ -1,7 +1,7 @@
 //! The only place that reads environment variables.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Variables that change what `workplan` does, each with its effect, as Markdown.
 pub(crate) const VARIABLES: &[(&str, &str)] = &[
@@ -15,6 +15,10 @@ pub(crate) const VARIABLES: &[(&str, &str)] = &[
     ("`CI`", "no moving progress, when neither empty nor `0` nor `false`"),
     ("`COLUMNS`", "width of the screen, from 20 to 1000, where there is no terminal to ask"),
     ("`USER`, else `LOGNAME`", "who approves, rejects, resolves and abandons"),
+    (
+        "`WORKPLAN_CACHE`, else `XDG_CACHE_HOME/workplan`, else `~/.cache/workplan`",
+        "in its `bin` programs are looked for that the `PATH` does not have: what the set-up has built",
+    ),
     (
         "any other",
         "passed on to the programs that steps run; one that is an `env:` secret only to the \
@@ -58,6 +62,11 @@ impl Environment {
         };
         let on = |name: &str| get(name).is_some_and(|v| v != "0" && v != "false");
         let text = |name: &str| get(name).and_then(|v| v.into_string().ok());
+        let cache = get("WORKPLAN_CACHE").map(PathBuf::from).or_else(|| {
+            let caches = get("XDG_CACHE_HOME").map(PathBuf::from);
+            let caches = caches.or_else(|| Some(PathBuf::from(get("HOME")?).join(".cache")));
+            Some(caches?.join("workplan"))
+        });
         Self {
             state: get("WORKPLAN_STATE").map(PathBuf::from),
             no_color: get("NO_COLOR").is_some(),
@@ -68,7 +77,10 @@ impl Environment {
                 .and_then(|c| c.parse().ok())
                 .filter(|c| (20..=1000).contains(c)),
             user: text("USER").or_else(|| text("LOGNAME")),
-            all,
+            all: match cache {
+                Some(cache) => with_programs(all, &cache.join("bin")),
+                None => all,
+            },
         }
     }
 
@@ -93,9 +105,39 @@ impl Environment {
     }
 }
 
+/// The variables with a folder at the end of the `PATH`, where it is there and not in it.
+fn with_programs(mut all: Vec<(OsString, OsString)>, folder: &Path) -> Vec<(OsString, OsString)> {
+    if !folder.is_absolute() || !folder.is_dir() {
+        return all;
+    }
+    if let Some((_, path)) = all.iter_mut().find(|(key, _)| key == "PATH") {
+        let mut folders: Vec<PathBuf> = std::env::split_paths(path).collect();
+        if !folders.iter().any(|f| f == folder) {
+            folders.push(folder.to_path_buf());
+        }
+        // A folder with a colon in its name cannot be in a `PATH`.
+        if let Ok(joined) = std::env::join_paths(folders) {
+            *path = joined;
+        }
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_set_up_has_built_is_found_last() {
+        let cache = tempfile::tempdir().unwrap();
+        let bin = cache.path().join("bin");
+        let variables =
+            [("PATH", "/usr/bin:/bin"), ("WORKPLAN_CACHE", cache.path().to_str().unwrap())];
+        assert_eq!(read(&variables).get("PATH"), Some(OsStr::new("/usr/bin:/bin")));
+        std::fs::create_dir(&bin).unwrap();
+        let expected = format!("/usr/bin:/bin:{}", bin.display());
+        assert_eq!(read(&variables).get("PATH"), Some(OsStr::new(&expected)));
+    }
 
     fn read(pairs: &[(&str, &str)]) -> Environment {
         Environment::from_variables(pairs.iter().map(|(k, v)| (k.into(), v.into())).collect())

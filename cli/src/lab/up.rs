@@ -27,6 +27,7 @@ pub(crate) fn up(app: &App, args: &LabUp) -> Result<Exit, Failure> {
     match folder.look()? {
         Found::Lab(record) if record.stage == Stage::Ready => wake(app, args, &folder, &record),
         Found::Lab(record) => {
+            sops(app)?;
             app.printer.say("an earlier `lab up` did not come to its end; the lab is made anew");
             down::end(app, &folder)?;
             folder.remove()?;

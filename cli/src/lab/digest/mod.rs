@@ -19,7 +19,7 @@
 //! - when the administrator logged in last, and how far a check has moved the sequences of the tables
 //!   in which it writes and tidies up; a sequence that is behind its column is seen;
 //! - Valkey's content (sessions and cache that end by themselves), search indexes, queues on disk;
-//! - backups.
+//! - backups, and volumes of a release that was taken away.
 
 mod document;
 mod gather;

@@ -80,6 +80,8 @@ postgresql-ha:
     repmgrPassword: {repmgr}
   pgpool:
     replicaCount: 1
+    # Gitea reads what it has just written; a standby may not have it yet.
+    useLoadBalancing: false
     adminPassword: {pooler_admin}
     srCheckPassword: {sr_check}
     # RAIL-BS-WP-0003
