@@ -11,7 +11,6 @@ use crate::http::HttpCheck;
 use crate::postgres;
 use crate::release::ReleaseDeploy;
 use crate::values::{SecretRequire, ValuesCapture, ValuesSet};
-use crate::values::ValuesSet;
 
 /// The catalogue: every kind that a plan may use.
 #[must_use]
@@ -36,6 +35,4 @@ pub fn catalogue() -> Registry {
         .with(postgres::Copy)
         .with(postgres::Database)
         .with(postgres::Role)
-        .with(ReleaseDeploy)
-        .with(ValuesSet)
 }

@@ -62,7 +62,6 @@ pub(super) struct About {
 
 impl About {
     /// The major version.
-    #[expect(dead_code, reason = "postgres.copy asks it, which comes next")]
     pub(super) fn major(&self) -> i32 {
         self.version / 10000
     }
@@ -207,7 +206,6 @@ pub(super) async fn about(reader: &Reader) -> Result<About, SqlError> {
 ///
 /// # Errors
 /// When the session broke.
-#[expect(dead_code, reason = "postgres.copy asks it, which comes next")]
 pub(super) async fn is_pooled(reader: &Reader) -> Result<bool, SqlError> {
     match reader.client().simple_query("show pool_version").await {
         Ok(_) => Ok(true),

@@ -179,10 +179,7 @@ mod tests {
     use super::*;
     use crate::postgres::portrait::Facet;
 
-    /// Name, parent, facets with their values.
-    type Given<'o> = (&'o str, Option<&'o str>, &'o [(&'o str, &'o str)]);
-
-    fn catalog(objects: &[Given<'_>]) -> Catalog {
+    fn catalog(objects: &[(&str, Option<&str>, &[(&str, &str)])]) -> Catalog {
         objects
             .iter()
             .map(|(name, parent, facets)| {

@@ -127,14 +127,6 @@ pub(super) async fn compare(sides: &Sides<'_>) -> Result<Verdict, StepError> {
         let most = a.rows.max(b.rows);
         let lone =
             drill::rows(&unit.object, (&from.frozen, &rows.0), (&to.frozen, &rows.1), &key, most);
-        differences.extend(lone.await?);
-        let lone = drill::rows(
-            &unit.object,
-            (&from.frozen, &rows.0),
-            (&to.frozen, &rows.1),
-            &key,
-            most,
-        );
         differences.extend(Box::pin(lone).await?);
     }
 

@@ -73,9 +73,6 @@ impl CompareStep {
         let (from, source) = self.side("from", &self.from)?;
         let (to, copy) = self.side("to", &self.to)?;
         let (from, to) = tokio::try_join!(Site::find(look, from), Site::find(look, to))?;
-        let sides =
-            Sides { from: (&from, source), to: (&to, copy), roles: &self.roles, jobs: self.jobs };
-        compare(&sides).await
         let entry = entry(&from, source).await?;
         let copied = entry_of(&to, copy).await?;
         let mut roles = self.roles.clone();
@@ -87,7 +84,9 @@ impl CompareStep {
                 roles.entry(old).or_insert(new);
             }
             owner = copied.owner.filter(|owner| *owner != entry.owner);
-            notes.extend(owner.iter().map(|owner| format!("`{owner}` owns the copy, as was wished")));
+            notes.extend(
+                owner.iter().map(|owner| format!("`{owner}` owns the copy, as was wished")),
+            );
         }
         let guard = Guard::of(&from, &entry).await?;
         let sides = Sides {

@@ -165,7 +165,11 @@ impl Dress {
             };
             for setting in settings {
                 let Some((key, value)) = setting.split_once('=') else { continue };
-                out.push(format!("{whose} set {} to {}", quoted_key(key), quoted_value(key, value)));
+                out.push(format!(
+                    "{whose} set {} to {}",
+                    quoted_key(key),
+                    quoted_value(key, value)
+                ));
             }
         }
         if let Some(rights) = &self.rights {
@@ -281,11 +285,14 @@ mod tests {
         let dress = Dress {
             owner: "old".to_owned(),
             settings: vec![
-                (None, vec![
-                    "search_path=\"$user\", public, \"a \"\"b\"\", c\"".to_owned(),
-                    "my.own=it's".to_owned(),
-                    "search_path=".to_owned(),
-                ]),
+                (
+                    None,
+                    vec![
+                        "search_path=\"$user\", public, \"a \"\"b\"\", c\"".to_owned(),
+                        "my.own=it's".to_owned(),
+                        "search_path=".to_owned(),
+                    ],
+                ),
                 (Some("old".to_owned()), vec!["work_mem=7MB".to_owned()]),
             ],
             rights: Some(vec![

@@ -57,9 +57,8 @@ pub(super) async fn ready(
     }
     let tools = Tools::find(look, source.major().max(target.major())).await?;
     let entry = shared::by_name(&reader, &names.source).await?;
-    let entry = entry.ok_or_else(|| {
-        not_started(format!("there is no {}", from.named(&names.source)))
-    })?;
+    let entry =
+        entry.ok_or_else(|| not_started(format!("there is no {}", from.named(&names.source))))?;
     let existing = shared::by_name(&there, &names.name).await?;
     if let Some(existing) = existing.as_ref().filter(|e| e.locale != entry.locale) {
         return Err(not_started(format!(
@@ -68,7 +67,9 @@ pub(super) async fn ready(
             existing.locale.describe(),
             entry.locale.describe()
         ))
-        .with_help("drop the empty database: the copy makes one with the source's encoding and locale"));
+        .with_help(
+            "drop the empty database: the copy makes one with the source's encoding and locale",
+        ));
     }
     let mut roles = wish.roles.clone();
     superusers(&reader, &there, &mut roles).await?;
@@ -100,7 +101,9 @@ async fn server(site: &Site, about: &About, reader: &Reader) -> Result<(), StepE
     }
     if !about.superuser {
         return Err(not_started(format!("`{}` is no superuser at {place}", site.server.user))
-            .with_help("owners, rights and large objects of others can be copied by a superuser only"));
+            .with_help(
+                "owners, rights and large objects of others can be copied by a superuser only",
+            ));
     }
     Ok(())
 }
@@ -138,16 +141,12 @@ async fn needed_roles(
     if wish.owner.is_some() {
         wanted.remove(&entry.owner);
     }
-    let mut wanted: BTreeSet<String> = wanted
-        .into_iter()
-        .map(|role| roles.get(&role).cloned().unwrap_or(role))
-        .collect();
+    let mut wanted: BTreeSet<String> =
+        wanted.into_iter().map(|role| roles.get(&role).cloned().unwrap_or(role)).collect();
     wanted.extend(wish.owner.clone());
     let sql = "select rolname::text from pg_catalog.pg_roles";
-    let there: BTreeSet<String> =
-        to.rows(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
-    let missing: Vec<String> =
-        wanted.difference(&there).map(|role| format!("`{role}`")).collect();
+    let there: BTreeSet<String> = to.rows(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
+    let missing: Vec<String> = wanted.difference(&there).map(|role| format!("`{role}`")).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -160,9 +159,8 @@ async fn needed_roles(
 }
 
 async fn extensions(from: &Reader, to: &Reader) -> Result<(), StepError> {
-    let have = from
-        .rows("select extname::text, extversion from pg_catalog.pg_extension", &[])
-        .await?;
+    let have =
+        from.rows("select extname::text, extversion from pg_catalog.pg_extension", &[]).await?;
     let names: Vec<String> = have.iter().map(|row| row.get(0)).collect();
     let available = to
         .rows(

@@ -21,7 +21,8 @@ pub(super) struct Memory(File);
 impl Memory {
     fn new(name: &str) -> Result<Self, StepError> {
         let made = memfd_create(name, MemfdFlags::CLOEXEC);
-        let fd = made.map_err(|e| not_started(format!("no memory for a file is to be had: {e}")))?;
+        let fd =
+            made.map_err(|e| not_started(format!("no memory for a file is to be had: {e}")))?;
         Ok(Self(File::from(fd)))
     }
 

@@ -245,12 +245,24 @@ mod tests {
     #[test]
     fn roles_are_renamed_where_roles_stand() {
         for (before, after) in [
-            (r#"ALTER TABLE "old"."old" OWNER TO "old";"#, r#"ALTER TABLE "old"."old" OWNER TO "new";"#),
-            (r#"GRANT SELECT ON TABLE "a"."old" TO "old" WITH GRANT OPTION;"#, r#"GRANT SELECT ON TABLE "a"."old" TO "new" WITH GRANT OPTION;"#),
-            (r#"REVOKE ALL ON TABLE "a"."b" FROM "TO";"#, r#"REVOKE ALL ON TABLE "a"."b" FROM "it's";"#),
+            (
+                r#"ALTER TABLE "old"."old" OWNER TO "old";"#,
+                r#"ALTER TABLE "old"."old" OWNER TO "new";"#,
+            ),
+            (
+                r#"GRANT SELECT ON TABLE "a"."old" TO "old" WITH GRANT OPTION;"#,
+                r#"GRANT SELECT ON TABLE "a"."old" TO "new" WITH GRANT OPTION;"#,
+            ),
+            (
+                r#"REVOKE ALL ON TABLE "a"."b" FROM "TO";"#,
+                r#"REVOKE ALL ON TABLE "a"."b" FROM "it's";"#,
+            ),
             (r#"GRANT ALL ON SCHEMA "x" TO PUBLIC;"#, r#"GRANT ALL ON SCHEMA "x" TO PUBLIC;"#),
             (r#"SET SESSION AUTHORIZATION "old";"#, r#"SET SESSION AUTHORIZATION "new";"#),
-            (r#"CREATE SCHEMA "old" AUTHORIZATION "old";"#, r#"CREATE SCHEMA "old" AUTHORIZATION "new";"#),
+            (
+                r#"CREATE SCHEMA "old" AUTHORIZATION "old";"#,
+                r#"CREATE SCHEMA "old" AUTHORIZATION "new";"#,
+            ),
             (
                 r#"ALTER DEFAULT PRIVILEGES FOR ROLE "old" IN SCHEMA "old" GRANT SELECT ON TABLES TO "other";"#,
                 r#"ALTER DEFAULT PRIVILEGES FOR ROLE "new" IN SCHEMA "old" GRANT SELECT ON TABLES TO "other";"#,

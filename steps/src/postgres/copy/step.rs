@@ -109,11 +109,9 @@ impl CopyStep {
             return Ok(match (there.is_empty(), names.published.is_some()) {
                 (true, true) => Is::Half(format!("`{}` was made and not marked", names.name)),
                 (true, false) => Is::Absent,
-                (false, _) => Is::Foreign(format!(
-                    "{} is not empty: {}",
-                    to.named(&names.name),
-                    some(&there)
-                )),
+                (false, _) => {
+                    Is::Foreign(format!("{} is not empty: {}", to.named(&names.name), some(&there)))
+                }
             });
         };
         let ours = mark.is_of(&look.identity);
@@ -170,11 +168,14 @@ impl CopyStep {
     async fn see(&self, look: &Look) -> Result<Observation, StepError> {
         let scene = self.scene(look).await?;
         let system = about(&scene.to.any_reader().await?).await?.system;
-        let mut facts = Facts::default()
-            .with("server", Binding::Binding, system)
-            .with("database", Binding::Binding, scene.names.name.as_str());
+        let mut facts = Facts::default().with("server", Binding::Binding, system).with(
+            "database",
+            Binding::Binding,
+            scene.names.name.as_str(),
+        );
         if let Some((source, _)) = self.source(look, &scene.names).await {
-            facts = facts.with("source", Binding::Binding, format!("{}/{}", source.system, source.oid));
+            facts =
+                facts.with("source", Binding::Binding, format!("{}/{}", source.system, source.oid));
         }
         let mut seen = match self.is(look, &scene).await? {
             Is::Absent => Observation::absent(),
@@ -423,7 +424,10 @@ impl CopyStep {
         let twin = names::staging(&names.name, run_of(&look.identity));
         let Some(entry) = shared::by_name(&reader, &names.name).await? else {
             if names.published.is_none() && shared::by_name(&reader, &twin).await?.is_some() {
-                return Ok(Observation::half(format!("`{twin}` was about to become `{}`", names.name)));
+                return Ok(Observation::half(format!(
+                    "`{twin}` was about to become `{}`",
+                    names.name
+                )));
             }
             let published = match &names.published {
                 Some(name) => shared::by_name(&reader, name).await?,
@@ -507,10 +511,7 @@ fn round(seconds: f64) -> f64 {
 async fn drop_defaults(frozen: &Frozen, writer: &Writer) -> Result<(), StepError> {
     for (exists, drop) in [
         ("select from pg_namespace where nspname = 'public'", "drop schema if exists public"),
-        (
-            "select from pg_extension where extname = 'plpgsql'",
-            "drop extension if exists plpgsql",
-        ),
+        ("select from pg_extension where extname = 'plpgsql'", "drop extension if exists plpgsql"),
     ] {
         if frozen.leader().rows(exists, &[]).await?.is_empty() {
             writer.run(drop).await?;

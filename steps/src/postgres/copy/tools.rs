@@ -59,7 +59,13 @@ impl Tools {
 
     /// A call of one of the programs, with the way to a server in its environment and arguments;
     /// the password is in the environment of this one child.
-    pub(super) fn call(&self, look: &Look, program: &str, way: &Way, left: Duration) -> CommandSpec {
+    pub(super) fn call(
+        &self,
+        look: &Look,
+        program: &str,
+        way: &Way,
+        left: Duration,
+    ) -> CommandSpec {
         let mut spec = CommandSpec::new([self.program(program)], &look.base, left);
         spec.env = vec![
             ("LC_ALL".to_owned(), "C.UTF-8".to_owned()),
@@ -99,9 +105,7 @@ impl Way {
                 (address.ip().to_string(), address.port(), Some(reached))
             }
         };
-        let value = |text: &str| {
-            format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
-        };
+        let value = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
         let conninfo = format!(
             "host={} port={port} user={} dbname={}",
             value(&host),
@@ -180,9 +184,7 @@ fn ended(what: &str, outcome: CommandOutcome) -> Result<(), StepError> {
             StepError::new(ErrorCause::TimedOut, format!("{what} was ended at its deadline"))
         }
         (Some(_), _) => StepError::failed(format!("{what} failed{}", first(&outcome.tail))),
-        (None, Some(signal)) => {
-            StepError::failed(format!("{what} was ended by signal {signal}"))
-        }
+        (None, Some(signal)) => StepError::failed(format!("{what} was ended by signal {signal}")),
         (None, None) => StepError::failed(format!("{what} failed")),
     };
     error.said = outcome.tail;
@@ -208,7 +210,8 @@ mod tests {
     fn the_servers_own_words_are_the_reason() {
         let tail = [
             "pg_restore: while PROCESSING TOC:".to_owned(),
-            "pg_restore: error: could not execute query: ERROR:  type \"x\" does not exist".to_owned(),
+            "pg_restore: error: could not execute query: ERROR:  type \"x\" does not exist"
+                .to_owned(),
         ];
         assert_eq!(first(&tail), ": type \"x\" does not exist");
         assert_eq!(first(&["pg_dump: error: connection failed".to_owned()]), ": connection failed");
