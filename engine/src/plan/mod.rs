@@ -23,5 +23,5 @@ pub use model::{
 };
 pub use raw::{PLAN_KEYS, STEP_KEYS};
 pub use reference::{Reference, Template};
-pub use resolve::resolve;
+pub use resolve::{has_references, resolve};
 pub use target::{TARGET_KEYS, Target};

@@ -22,7 +22,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use super::table::{Table, kill_all};
-use super::wire::{self, Kill, Reply, Request};
+use super::wire::{self, Inbox, Kill, Reply, Request};
 use super::{ProcessError, ProcessId};
 
 const START_WAIT: Duration = Duration::from_secs(10);
@@ -129,7 +129,8 @@ impl Supervisor {
             ended: CancellationToken::new(),
         });
         let supervisor = Supervisor { shared: Arc::new(Handle(Arc::clone(&shared))) };
-        let first = tokio::time::timeout(START_WAIT, shared.receive());
+        let mut inbox = Inbox::new();
+        let first = tokio::time::timeout(START_WAIT, shared.receive(&mut inbox));
         match first.await.map_err(|_| ProcessError::SupervisorSilent(START_WAIT))? {
             Ok(Some(Reply::Ready)) => {}
             Ok(Some(Reply::Refused { what, errno })) => {
@@ -147,7 +148,7 @@ impl Supervisor {
             Ok(_) => return Err(ProcessError::SupervisorLost),
             Err(error) => return Err(ProcessError::Socket(error)),
         }
-        tokio::spawn(read(shared));
+        tokio::spawn(read(shared, inbox));
         Ok(supervisor)
     }
 
@@ -164,7 +165,7 @@ impl Supervisor {
     /// [`ProcessError::Socket`] when the supervisor cannot be told; it is then dying or gone.
     pub async fn kill_all(&self) -> Result<(), ProcessError> {
         std::mem::take(&mut *lock(&self.shared.killed)).cancel();
-        self.shared.send(&Request::KillEverything, &[]).await.map_err(ProcessError::Socket)
+        self.shared.send(&Request::KillEverything, &[], &[]).await.map_err(ProcessError::Socket)
     }
 
     /// Spares a service, with all its descendants, from being killed when the supervisor is lost.
@@ -221,21 +222,26 @@ impl Shared {
         lock(&self.runs).remove(&id);
     }
 
-    pub(super) async fn send(&self, request: &Request, fds: &[RawFd]) -> io::Result<()> {
-        let write = |fd: &OwnedFd| wire::send(fd.as_fd(), request, fds);
+    pub(super) async fn send(
+        &self,
+        request: &Request,
+        payload: &[u8],
+        fds: &[RawFd],
+    ) -> io::Result<()> {
+        let write = |fd: &OwnedFd| wire::send(fd.as_fd(), request, payload, fds);
         self.socket.async_io(Interest::WRITABLE, write).await
     }
 
     /// Tells the supervisor to kill a step without waiting, for a run that is dropped.
     pub(super) fn abandon(&self, id: u64) {
         // A full socket means a supervisor that is stopped; the closing one will tell it.
-        let _ =
-            wire::send(self.socket.get_ref().as_fd(), &Request::Kill { id, how: Kill::Force }, &[]);
+        let kill = Request::Kill { id, how: Kill::Force };
+        let _ = wire::send(self.socket.get_ref().as_fd(), &kill, &[], &[]);
     }
 
-    async fn receive(&self) -> io::Result<Option<Reply>> {
-        let read = |fd: &OwnedFd| wire::receive::<Reply>(fd.as_fd());
-        Ok(self.socket.async_io(Interest::READABLE, read).await?.map(|(reply, _)| reply))
+    async fn receive(&self, inbox: &mut Inbox) -> io::Result<Option<Reply>> {
+        let read = |fd: &OwnedFd| Ok(inbox.receive::<Reply>(fd.as_fd())?.map(|(reply, ..)| reply));
+        self.socket.async_io(Interest::READABLE, read).await
     }
 
     fn close(&self) {
@@ -245,8 +251,8 @@ impl Shared {
 }
 
 /// Hands replies to their runs until the socket closes, then cleans up.
-async fn read(shared: Arc<Shared>) {
-    while let Ok(Some(reply)) = shared.receive().await {
+async fn read(shared: Arc<Shared>, mut inbox: Inbox) {
+    while let Ok(Some(reply)) = shared.receive(&mut inbox).await {
         let (Reply::Spawned { id, .. } | Reply::SpawnFailed { id, .. } | Reply::Exited { id, .. }) =
             &reply
         else {

@@ -31,6 +31,8 @@ mod trees;
 mod wire;
 
 pub use child::{Cause, ChildSpec, Exit, Finished, Stdin};
+pub(crate) use command::find_program;
+
 pub use client::{Supervisor, SupervisorConfig, become_subreaper};
 pub use error::ProcessError;
 pub use identity::{Liveness, ProcessId};

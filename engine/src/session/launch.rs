@@ -1,8 +1,8 @@
 //! Children of steps, through the supervisor.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::world::World;
 use crate::kind::{BaseEnv, CommandOutcome, CommandSpec, ErrorCause, Launcher, StepError};
 use crate::process::{
     Cause, ChildSpec, Exit, NamedProcess, ProcessError, Stdin, Supervisor, SupervisorConfig,
+    find_program,
 };
 
 /// The most of standard output that a step may hand on as outputs.
@@ -29,9 +30,38 @@ pub(super) type Line = (String, String);
 pub(crate) struct Supervised {
     config: SupervisorConfig,
     supervisor: OnceCell<Supervisor>,
-    env: BaseEnv,
+    env: Arc<Vec<(OsString, OsString)>>,
     vault: Arc<Vault>,
     lines: Option<mpsc::Sender<Line>>,
+    /// Where the shells are. Nearly every step is a script, and a shell is not what a step
+    /// installs: it is looked for once.
+    shells: Shells,
+}
+
+/// The shells of this `PATH`.
+struct Shells(Vec<(&'static str, PathBuf)>);
+
+impl Shells {
+    fn find(env: &[(OsString, OsString)]) -> Self {
+        let path = env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
+        // A relative folder is another one for each step.
+        let fixed = |path: &&OsStr| std::env::split_paths(path).all(|folder| folder.is_absolute());
+        let Some(path) = path.filter(fixed) else { return Self(Vec::new()) };
+        let find = |name| Some((name, find_program(Path::new(name), path, Path::new("/")).ok()?));
+        Self(["sh", "bash"].into_iter().filter_map(find).collect())
+    }
+
+    /// The file of a shell, unless the step has a `PATH` of its own; other programs stay a name.
+    fn known<'a>(&'a self, program: &'a OsStr, spec: &CommandSpec) -> &'a OsStr {
+        let own_path = || {
+            let names = spec.env.iter().map(|(name, _)| name);
+            names.chain(spec.secret_env.iter().map(|(name, _)| name)).any(|name| name == "PATH")
+        };
+        match self.0.iter().find(|(name, _)| program == *name) {
+            Some((_, path)) if !own_path() => path.as_os_str(),
+            _ => program,
+        }
+    }
 }
 
 impl Supervised {
@@ -45,7 +75,12 @@ impl Supervised {
         let (program, mut args) = world.supervisor.clone();
         args.extend(lock_file.iter().map(OsString::from));
         let config = SupervisorConfig { program, args, lock_file };
-        Arc::new(Self { config, supervisor: OnceCell::new(), env, vault, lines })
+        // Each name once, the last one wins.
+        let env: BTreeMap<OsString, OsString> = env.0.into_iter().collect();
+        let env: Vec<(OsString, OsString)> = env.into_iter().collect();
+        let shells = Shells::find(&env);
+        let supervisor = OnceCell::new();
+        Arc::new(Self { config, supervisor, env: Arc::new(env), vault, lines, shells })
     }
 
     /// Ends every child at once.
@@ -64,9 +99,10 @@ impl Supervised {
         }
     }
 
-    fn environment(&self, spec: &CommandSpec) -> Vec<(OsString, OsString)> {
+    /// What the command adds to the environment of all; the last word on a name is a secret's.
+    fn environment(spec: &CommandSpec) -> Vec<(OsString, OsString)> {
         use std::os::unix::ffi::OsStringExt as _;
-        let mut all: BTreeMap<OsString, OsString> = self.env.0.iter().cloned().collect();
+        let mut all = BTreeMap::<OsString, OsString>::new();
         for (name, value) in &spec.env {
             all.insert(name.into(), value.into());
         }
@@ -94,9 +130,10 @@ impl Launcher for Supervised {
         let Some((program, args)) = spec.argv.split_first() else {
             return Err(StepError::new(ErrorCause::NotStarted, "there is no program to run"));
         };
-        let mut child = ChildSpec::new(program, &spec.cwd, identity);
+        let mut child = ChildSpec::new(self.shells.known(program, &spec), &spec.cwd, identity);
         child.args = args.to_vec();
-        child.env = self.environment(&spec);
+        child.base_env = Arc::clone(&self.env);
+        child.env = Self::environment(&spec);
         child.stdin = match &spec.stdin {
             Some(secret) => Stdin::Bytes(secret.reveal().to_vec()),
             None => Stdin::Null,
