@@ -117,7 +117,6 @@ tasks:
     let mut names: Vec<&str> = grown.names().chain(["typed"]).collect();
     names.sort_unstable();
     let names = names.join(", ");
-    let names = grown.names().chain(["typed"]).collect::<Vec<_>>().join(", ");
     assert!(found.contains(&names), "{found}");
     assert_snapshot!(found.replace(&names, "…"), @r#"
 error[unknown-step] W.md:9:58 «compar»: `T01.copy` needs `compar`, which is no step or task

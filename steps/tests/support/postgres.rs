@@ -62,6 +62,11 @@ fn account() -> Option<User> {
 }
 
 impl Postgres {
+    /// Where the server's own programs are (`psql`, `pg_dump`).
+    pub(crate) fn bin(&self) -> &Path {
+        &self.bin
+    }
+
     /// The server of this process; `None`, said loudly, where the machine has none.
     pub(crate) fn shared() -> Option<&'static Self> {
         static SERVER: OnceLock<Option<Postgres>> = OnceLock::new();

@@ -179,7 +179,10 @@ mod tests {
     use super::*;
     use crate::postgres::portrait::Facet;
 
-    fn catalog(objects: &[(&str, Option<&str>, &[(&str, &str)])]) -> Catalog {
+    /// A name, what it belongs to, and its facets.
+    type Sample<'a> = (&'a str, Option<&'a str>, &'a [(&'a str, &'a str)]);
+
+    fn catalog(objects: &[Sample<'_>]) -> Catalog {
         objects
             .iter()
             .map(|(name, parent, facets)| {
