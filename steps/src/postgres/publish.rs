@@ -105,9 +105,10 @@ impl Kind for Publish {
             .map(str::to_owned)
             .or_else(|| on.as_ref().and_then(|on| on.database.clone()));
         match database.as_deref() {
-            Some(name) => problems.extend(names::problem(name).map(|problem| {
-                ParamProblem::new("database", format!("`database`: {problem}"))
-            })),
+            Some(name) => problems
+                .extend(names::problem(name).map(|problem| {
+                    ParamProblem::new("database", format!("`database`: {problem}"))
+                })),
             None if on.is_some() => problems.push(
                 ParamProblem::new("on", "`on` names a server and no database of it")
                     .with_help("give `database`, or name it in the URL"),
@@ -181,7 +182,8 @@ impl PublishStep {
     }
 
     fn staging(&self) -> Result<(&Database, &str), StepError> {
-        let spec = self.staging.as_ref().ok_or_else(|| not_started("`staging` has no value yet"))?;
+        let spec =
+            self.staging.as_ref().ok_or_else(|| not_started("`staging` has no value yet"))?;
         let name = spec.database.as_deref();
         Ok((spec, name.ok_or_else(|| not_started("`staging` names no database"))?))
     }
@@ -214,9 +216,11 @@ impl PublishStep {
         let ((_, staging), name) = (self.staging()?, self.name()?);
         let mut facts = Facts::default().with("server", Binding::Binding, view.system.as_str());
         if let Some(entry) = view.named.as_ref().or(view.staging.as_ref()) {
-            facts = facts
-                .with("oid", Binding::Binding, entry.oid)
-                .with("name", Binding::Binding, entry.name.as_str());
+            facts = facts.with("oid", Binding::Binding, entry.oid).with(
+                "name",
+                Binding::Binding,
+                entry.name.as_str(),
+            );
         }
         let mut seen = match (&view.named, &view.staging) {
             (None, _) => Observation::absent(),
@@ -356,9 +360,7 @@ async fn rename(
         end_all_sessions(writer, from).await?;
         match writer.run(&sql).await {
             // In use by others.
-            Err(error)
-                if error.code() == Some("55006") && tokio::time::Instant::now() < until =>
-            {
+            Err(error) if error.code() == Some("55006") && tokio::time::Instant::now() < until => {
                 writer.run("ROLLBACK").await?;
             }
             Err(error) if error.code() == Some("55006") => {

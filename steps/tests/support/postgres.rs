@@ -127,7 +127,17 @@ impl Postgres {
 
     /// What its own client says to SQL.
     pub(crate) fn try_psql(&self, database: &str, sql: &str) -> Result<String, String> {
-        let mut child = self.client(database).spawn().unwrap();
+        self.try_psql_as("postgres", database, sql)
+    }
+
+    /// The same as another role.
+    pub(crate) fn try_psql_as(
+        &self,
+        user: &str,
+        database: &str,
+        sql: &str,
+    ) -> Result<String, String> {
+        let mut child = self.client(user, database).spawn().unwrap();
         child.stdin.take().unwrap().write_all(sql.as_bytes()).unwrap();
         let out = child.wait_with_output().unwrap();
         if out.status.success() {
@@ -144,7 +154,12 @@ impl Postgres {
 
     /// A session that has done something in a transaction and keeps it open until dropped.
     pub(crate) fn hold(&self, database: &str, sql: &str) -> Held {
-        let mut child = self.client(database).spawn().unwrap();
+        self.hold_as("postgres", database, sql)
+    }
+
+    /// The same as another role.
+    pub(crate) fn hold_as(&self, user: &str, database: &str, sql: &str) -> Held {
+        let mut child = self.client(user, database).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         writeln!(stdin, "begin;\n{sql};\n\\echo held").unwrap();
         let mut line = String::new();
@@ -155,11 +170,11 @@ impl Postgres {
         Held { child, _stdin: stdin }
     }
 
-    fn client(&self, database: &str) -> Command {
+    fn client(&self, user: &str, database: &str) -> Command {
         let mut command = Command::new(self.bin.join("psql"));
         command
-            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d"])
-            .arg(database)
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U"])
+            .args([user, "-d", database])
             .args(["-h".as_ref(), self.folder.as_os_str()])
             .args(["-p", &self.port.to_string()])
             .env("PGAPPNAME", "test")

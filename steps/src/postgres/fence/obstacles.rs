@@ -14,11 +14,7 @@ pub(super) type Notes = Vec<String>;
 ///
 /// # Errors
 /// Who could.
-pub(super) async fn none(
-    site: &Site,
-    reader: &Reader,
-    database: &str,
-) -> Result<Notes, StepError> {
+pub(super) async fn none(site: &Site, reader: &Reader, database: &str) -> Result<Notes, StepError> {
     prepared(site, reader, database).await?;
     subscriptions(site, reader, database).await?;
     let mut notes = slots(reader, database).await?;
@@ -43,10 +39,14 @@ pub(super) async fn prepared(
     if found.is_empty() {
         return Ok(());
     }
-    Err(not_started(format!("{} has prepared transactions: {}", site.named(database), some(&found)))
-        .with_help(
-            "a copy would lack what they hold: end each with `COMMIT PREPARED` or `ROLLBACK PREPARED`",
-        ))
+    Err(not_started(format!(
+        "{} has prepared transactions: {}",
+        site.named(database),
+        some(&found)
+    ))
+    .with_help(
+        "a copy would lack what they hold: end each with `COMMIT PREPARED` or `ROLLBACK PREPARED`",
+    ))
 }
 
 /// What a subscription brings is written by the server itself.
@@ -59,12 +59,8 @@ async fn subscriptions(site: &Site, reader: &Reader, database: &str) -> Result<(
     if found.is_empty() {
         return Ok(());
     }
-    Err(not_started(format!(
-        "a subscription writes to {}: {}",
-        site.named(database),
-        some(&found)
-    ))
-    .with_help("stop it with `ALTER SUBSCRIPTION … DISABLE`"))
+    Err(not_started(format!("a subscription writes to {}: {}", site.named(database), some(&found)))
+        .with_help("stop it with `ALTER SUBSCRIPTION … DISABLE`"))
 }
 
 /// Who reads the database's changes is left behind by a move.
@@ -104,7 +100,8 @@ async fn jobs(site: &Site, reader: &Reader, database: &str) -> Result<Notes, Ste
     for place in places {
         let reader = site.reader(&place).await?;
         if exists(&reader, "pgagent.pga_job").await? {
-            notes.push(format!("`{place}` has jobs of pgAgent; one of a superuser's would come in"));
+            notes
+                .push(format!("`{place}` has jobs of pgAgent; one of a superuser's would come in"));
         }
         if !exists(&reader, "cron.job").await? {
             continue;

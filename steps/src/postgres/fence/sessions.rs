@@ -38,11 +38,7 @@ pub(super) fn session(row: &Row) -> Session {
     Session { key: (row.get(0), row.get(1)), superuser: row.get(2), who: row.get(3) }
 }
 
-async fn connected(
-    writer: &Writer,
-    database: &str,
-    run: &str,
-) -> Result<Vec<Session>, SqlError> {
+async fn connected(writer: &Writer, database: &str, run: &str) -> Result<Vec<Session>, SqlError> {
     Ok(writer.rows(SESSIONS, &[&database, &run]).await?.iter().map(session).collect())
 }
 
@@ -70,11 +66,8 @@ pub(super) async fn end_all(
         let stays: Vec<&Session> = now.iter().filter(|s| told.contains(&s.key)).collect();
         if stays.is_empty() {
             // Who came after the door was shut is a superuser, or came while it was being shut.
-            let new: Vec<i32> = now
-                .iter()
-                .filter(|s| told.is_empty() || !s.superuser)
-                .map(|s| s.key.0)
-                .collect();
+            let new: Vec<i32> =
+                now.iter().filter(|s| told.is_empty() || !s.superuser).map(|s| s.key.0).collect();
             if new.is_empty() {
                 let back = now.into_iter().map(|s| s.who).collect();
                 return Ok(Ended { count: told.len(), back });

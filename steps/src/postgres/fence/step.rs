@@ -121,7 +121,8 @@ impl FenceStep {
         let reader = site.any_reader().await?;
         let system = about(&reader).await?.system;
         let entry = shared::by_name(&reader, name).await?;
-        let entry = entry.ok_or_else(|| not_started(format!("there is no {}", site.named(name))))?;
+        let entry =
+            entry.ok_or_else(|| not_started(format!("there is no {}", site.named(name))))?;
         let fenced = entry.comment.mark(MARK).and_then(|mark| mark.read::<Fenced>());
         let mut wanted = self.roles.clone();
         wanted.extend(fenced.into_iter().flat_map(|fenced| fenced.roles.into_keys()));
@@ -165,7 +166,9 @@ impl FenceStep {
             // Somebody else's: put up anew, and what it says of before is kept.
             (Some(_), false) => Seen::Absent,
             (None, _) => match view.sessions.iter().find(|s| !s.superuser) {
-                Some(session) => Seen::Half(format!("somebody is still connected: {}", session.who)),
+                Some(session) => {
+                    Seen::Half(format!("somebody is still connected: {}", session.who))
+                }
                 None if view.prepared > 0 => {
                     Seen::Half(format!("{} prepared transactions could commit", view.prepared))
                 }
@@ -310,7 +313,10 @@ impl FenceStep {
             Back::Left => {}
         }
         let fenced = view.fenced().ok_or_else(|| {
-            StepError::failed(format!("the mark of the fence on `{}` cannot be read", view.entry.name))
+            StepError::failed(format!(
+                "the mark of the fence on `{}` cannot be read",
+                view.entry.name
+            ))
         })?;
         let writer = view.site.any_writer(&view.entry.name).await?;
         view.site.end_earlier(&writer).await?;
