@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use workplan_engine::kind::Secret;
-use workplan_platform::sql::{Login, Reader, SqlError};
+use workplan_platform::sql::{Login, Reader, SimpleQueryRow, SqlError};
 use workplan_platform::{Endpoint, PostgresHa, SecretKey, View, deployed};
 
 use crate::proof::Finding;
@@ -135,7 +135,30 @@ impl Inspection<'_> {
             let reader = Reader::connect(self.view, &login, self.deadline).await?;
             reader.rows(sql, &[]).await
         };
-        // A frozen server accepts the connection and then says nothing.
+        self.bounded(endpoint, asked).await
+    }
+
+    /// The pooler's own view of its nodes, which it tells in the simple protocol alone.
+    async fn pool_nodes(
+        &self,
+        pooler: &Endpoint,
+        user: &str,
+        secrets: &Passwords,
+    ) -> Result<Vec<PoolerRow>, SqlError> {
+        let login = self.login(pooler, user, secrets);
+        let asked = async {
+            let reader = Reader::connect(self.view, &login, self.deadline).await?;
+            reader.texts("show pool_nodes").await
+        };
+        Ok(self.bounded(pooler, asked).await?.iter().map(pooler_row).collect())
+    }
+
+    /// A frozen server accepts the connection and then says nothing.
+    async fn bounded<T>(
+        &self,
+        endpoint: &Endpoint,
+        asked: impl Future<Output = Result<T, SqlError>>,
+    ) -> Result<T, SqlError> {
         match tokio::time::timeout(self.deadline, asked).await {
             Ok(answer) => answer,
             Err(_) => Err(SqlError::Silent { at: endpoint.to_string(), after: self.deadline }),
@@ -231,9 +254,9 @@ impl Inspection<'_> {
     async fn pooler(&mut self, secrets: &Passwords) {
         let Some(pooler) = self.ha.pooler.clone() else { return };
         let superuser = self.ha.superuser.0.clone();
-        match self.ask(&pooler, &superuser, secrets, "show pool_nodes").await {
+        match self.pool_nodes(&pooler, &superuser, secrets).await {
             Ok(rows) => {
-                self.topology.pooler = rows.iter().map(pooler_row).collect();
+                self.topology.pooler = rows;
                 self.judge_pooler();
             }
             Err(error) => {
@@ -330,10 +353,10 @@ impl Inspection<'_> {
     }
 }
 
-fn pooler_row(row: &workplan_platform::sql::Row) -> PoolerRow {
+fn pooler_row(row: &SimpleQueryRow) -> PoolerRow {
     let column = |name: &str| {
         let ix = row.columns().iter().position(|c| c.name() == name)?;
-        row.try_get::<_, String>(ix).ok().map(|text| text.trim().to_owned())
+        row.get(ix).map(|text| text.trim().to_owned())
     };
     let host = column("hostname").unwrap_or_default();
     let port = column("port").unwrap_or_default();
