@@ -13,7 +13,7 @@ use super::captured::{Captured, Required};
 use super::release::Deploy;
 use super::values::has_sops;
 use crate::cancel_when;
-use crate::support::{Answer, GitRepo, LocalWorld, Postgres, STEP, Server, World, with};
+use crate::support::{Answer, GitRepo, LocalWorld, Postgres, STEP, Server, World, has_gitea, with};
 
 /// A world with one step in it that can be cut off while it acts.
 #[async_trait]
@@ -81,6 +81,7 @@ pub(crate) async fn fixture(kind: &str) -> Box<dyn Fixture> {
         "gate.approve" => Box::new(Asking(world, "message")),
         "manual" => Box::new(Asking(world, "instructions")),
         _ => super::databases::fixture(kind)
+            .or_else(|| super::app::fixture(kind))
             .unwrap_or_else(|| panic!("the kind `{kind}` has no fixture: write one")),
     }
 }
@@ -89,6 +90,7 @@ pub(crate) async fn fixture(kind: &str) -> Box<dyn Fixture> {
 pub(crate) fn has_parts(kind: &str) -> bool {
     match kind.split_once('.') {
         Some(("postgres", _)) => Postgres::shared().is_some(),
+        Some(("app" | "traffic", _)) => has_gitea(),
         Some(("release", _)) => LocalWorld::has_valkey(),
         Some(("values", "capture")) => has_sops() && LocalWorld::has_valkey(),
         _ => true,

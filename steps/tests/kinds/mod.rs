@@ -1,8 +1,7 @@
 //! What each kind promises beyond the contract.
 
+mod app;
 mod backup;
-// `app/` and `support/gitea.rs` join when the kinds of `app` are in the catalogue.
-
 mod captured;
 mod command;
 mod content;

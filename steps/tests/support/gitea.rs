@@ -18,7 +18,7 @@ use workplan_platform::local::LocalOperate;
 use workplan_platform::values::Values;
 use workplan_platform::{AppView, Operate, ReleaseRef, ReleaseSpec, View};
 
-use super::{PASSWORD as SUPER, Postgres, World};
+use super::{Postgres, World};
 
 /// The administrator, with all that a form, a URL, a shell and `app.ini` may stumble over.
 pub(crate) const ADMIN: (&str, &str) = ("root1", "a'%:/ `#;\"é日本$x\\-9A");
@@ -53,8 +53,7 @@ pub(crate) fn has_gitea() -> bool {
     let has = built
         || ["/usr/local/bin/gitea", "/usr/bin/gitea"].map(Path::new).iter().any(|p| p.exists());
     if !has {
-        let words = "SKIPPED: no Gitea on this machine (`make setup`); its kinds are not tested";
-        writeln!(std::io::stderr(), "{words}").unwrap();
+        eprintln!("SKIPPED: no Gitea on this machine (`make setup`); its kinds are not tested");
     }
     has && Postgres::shared().is_some()
 }

@@ -1,6 +1,7 @@
 //! A small world for steps: a folder, secrets, children that are really started, a server.
 
 mod git;
+mod gitea;
 mod launcher;
 mod local;
 mod postgres;
@@ -9,6 +10,7 @@ mod stub;
 mod tls;
 
 pub(crate) use git::GitRepo;
+pub(crate) use gitea::{ADMIN, GiteaSite, block, gitea, has_gitea};
 pub(crate) use launcher::Direct;
 pub(crate) use local::LocalWorld;
 pub(crate) use postgres::{PASSWORD, Postgres};

@@ -171,8 +171,6 @@ async fn what_a_killed_check_left_is_seen_and_removed_and_that_of_others_is_not(
 
 #[test]
 fn parameters_are_checked() {
-    for (with, key) in [(json!({"release": "gitea", "timeout": "0s"}), "timeout")] {
-        let problems = build("app.check", with).err().unwrap();
-        assert_eq!(problems.iter().map(|p| p.key.as_str()).collect::<Vec<_>>(), [key]);
-    }
+    let problems = build("app.check", json!({"release": "gitea", "timeout": "0s"})).err().unwrap();
+    assert_eq!(problems.iter().map(|p| p.key.as_str()).collect::<Vec<_>>(), ["timeout"]);
 }
