@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use tokio::sync::mpsc;
 use workplan_engine::journal::{StateDir, StoredEvent};
-use workplan_engine::kind::{BaseEnv, Secret, SecretError, SecretRef, SecretSource};
+use workplan_engine::kind::{BaseEnv, Look, Secret, SecretError, SecretRef, SecretSource};
+use workplan_engine::process::ServiceStarter;
 use workplan_engine::run::{Event, RunState};
 use workplan_engine::session::{
     Outcome, Reporter, SessionError, SourceOptions, StartOptions, World, load, start,
@@ -27,8 +29,9 @@ pub struct Drive {
 
 struct NoSecrets;
 
+#[async_trait]
 impl SecretSource for NoSecrets {
-    fn resolve(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+    async fn resolve(&self, reference: &SecretRef, _: &Look) -> Result<Secret, SecretError> {
         let why = "there are no secrets in a benchmark".to_owned();
         Err(SecretError { reference: reference.to_string(), why })
     }
@@ -47,7 +50,8 @@ pub fn world(program: PathBuf) -> World {
         registry: workplan_steps::catalogue(),
         secrets: Arc::new(NoSecrets),
         env: BaseEnv(std::env::vars_os().collect()),
-        supervisor: (program, vec![OsString::from("supervise")]),
+        supervisor: (program.clone(), vec![OsString::from("supervise")]),
+        services: ServiceStarter { program, args: vec!["service".into()], env: Vec::new() },
         machine_locks: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }

@@ -268,7 +268,8 @@ impl Shared {
     }
 
     async fn receive(&self, inbox: &mut Inbox) -> io::Result<Option<Reply>> {
-        let read = |fd: &OwnedFd| Ok(inbox.receive::<Reply>(fd.as_fd())?.map(|(reply, ..)| reply));
+        let read =
+            |fd: &OwnedFd| Ok(inbox.receive::<Reply>(fd.as_fd())?.map(|received| received.message));
         self.socket.async_io(Interest::READABLE, read).await
     }
 

@@ -21,12 +21,12 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid, setsid};
 
-use super::{Account, lock};
 use super::table::{Process, Table, kill_all, signal};
 use super::trees::{Root, by_step};
 use super::wire::{
     ATTEMPT_VARIABLE, Command, End, Inbox, Kill, NamedProcess, Reply, Request, send, unpack,
 };
+use super::{Account, lock};
 
 /// How long the lock of a former supervisor is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(3);
@@ -217,7 +217,9 @@ impl Supervision {
             self.tell();
             if self.wait() && !self.engine_gone {
                 match inbox.receive::<Request>(self.socket.as_fd()) {
-                    Ok(Some((request, payload, fds))) => self.handle(request, payload, fds),
+                    Ok(Some(received)) => {
+                        self.handle(received.message, received.payload, received.fds);
+                    }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     // An unreadable message means an engine that cannot be served any more.
                     Ok(None) | Err(_) => self.engine_gone = true,

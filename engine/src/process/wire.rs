@@ -139,6 +139,14 @@ pub(super) fn send<M: Serialize>(
     }
 }
 
+/// One message with what came along.
+#[derive(Debug)]
+pub(super) struct Received<'a, M> {
+    pub(super) message: M,
+    pub(super) payload: &'a [u8],
+    pub(super) fds: Vec<OwnedFd>,
+}
+
 /// Where messages arrive.
 #[derive(Debug)]
 pub(super) struct Inbox(Vec<u8>);
@@ -153,7 +161,7 @@ impl Inbox {
     pub(super) fn receive<M: for<'a> Deserialize<'a>>(
         &mut self,
         socket: BorrowedFd<'_>,
-    ) -> io::Result<Option<(M, &[u8], Vec<OwnedFd>)>> {
+    ) -> io::Result<Option<Received<'_, M>>> {
         let mut control = nix::cmsg_space!([RawFd; MOST_FDS]);
         let mut packet = [IoSliceMut::new(&mut self.0)];
         let flags = MsgFlags::MSG_CMSG_CLOEXEC;
@@ -172,7 +180,7 @@ impl Inbox {
         let (json, rest) = self.0[..length].split_first_chunk().ok_or_else(torn)?;
         let json = usize::try_from(u32::from_ne_bytes(*json)).unwrap_or(usize::MAX);
         let (json, payload) = rest.split_at_checked(json).ok_or_else(torn)?;
-        Ok(Some((serde_json::from_slice(json)?, payload, fds)))
+        Ok(Some(Received { message: serde_json::from_slice(json)?, payload, fds }))
     }
 }
 
@@ -313,10 +321,10 @@ mod tests {
             send(ours.as_fd(), &request, &packed.bytes, &fds).unwrap();
             drop(ours);
             let mut inbox = Inbox::new();
-            let (request, payload, mut fds) =
-                inbox.receive::<Request>(theirs.as_fd()).unwrap().unwrap();
-            assert!(matches!(request, Request::Spawn { id: 7, .. }));
-            let payload = fds.pop().map_or(payload.to_vec(), |file| unpack(file).unwrap());
+            let mut received = inbox.receive::<Request>(theirs.as_fd()).unwrap().unwrap();
+            assert!(matches!(received.message, Request::Spawn { id: 7, .. }));
+            let file = received.fds.pop();
+            let payload = file.map_or(received.payload.to_vec(), |file| unpack(file).unwrap());
             let command = Command::decode(&payload).unwrap();
             assert_eq!(command.env[0].to_bytes().len(), "LARGE=".len() + size);
             assert!(inbox.receive::<Request>(theirs.as_fd()).unwrap().is_none());
