@@ -133,11 +133,6 @@ fn quoted_name(name: &str) -> String {
 /// `repmgr.conf` of a node. `bin` holds the server's programs.
 ///
 /// It starts and stops no server: that is the platform's business, which knows its processes.
-///
-/// `primary_visibility_consensus` stays off, as in the chart: a candidate that hears of a sibling
-/// which saw the primary a moment ago cancels the election and never holds another one, so that two
-/// standbys that notice a dead primary one second apart leave the cluster without any (repmgrd
-/// 5.3.3; seen in three of four failovers).
 pub(crate) fn repmgr(settings: &Settings, node: &NodeFiles, bin: &Path) -> String {
     let repmgr = bin.join("repmgr");
     let conf = node.repmgr_conf();
@@ -162,6 +157,7 @@ pub(crate) fn repmgr(settings: &Settings, node: &NodeFiles, bin: &Path) -> Strin
          reconnect_interval = {interval}\n\
          monitor_interval_secs = {monitor}\n\
          repmgrd_pid_file = {pid}\n\
+         primary_visibility_consensus = {consensus}\n\
          log_level = 'NOTICE'\n",
         id = node.id(),
         name = quoted(&node.name),
@@ -175,6 +171,7 @@ pub(crate) fn repmgr(settings: &Settings, node: &NodeFiles, bin: &Path) -> Strin
         attempts = settings.reconnect_attempts,
         interval = settings.reconnect_interval,
         monitor = settings.monitor_interval,
+        consensus = if settings.visibility_consensus { "yes" } else { "no" },
         pid = path(&node.pod.join("repmgrd/repmgrd.pid")),
     );
     out.push_str(&settings.repmgr_conf);
