@@ -72,9 +72,11 @@ impl Workshop {
         built
     }
 
-    /// A step's outputs moved: what was built with the old ones is built anew.
-    pub(super) fn forget(&mut self, ix: StepIx) {
-        self.built.remove(&ix);
+    /// The outputs that a step uses may have moved: what was built with the old ones is built anew.
+    pub(super) fn refresh(&mut self, ix: StepIx) {
+        if plan::has_references(&self.plan.steps[ix].with) {
+            self.built.remove(&ix);
+        }
     }
 
     pub(super) fn build(
