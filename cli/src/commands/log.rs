@@ -34,14 +34,20 @@ pub(crate) fn log(app: &App, args: &Log) -> Result<Exit, Failure> {
         Some(n) => Some(here.dir.log(view.id(), &step, n)).filter(|p| p.is_file()),
         None => view.log(&here.dir, ix),
     };
-    let Some(path) = path else {
+    let begun = attempt <= view.state.steps[ix].attempts;
+    let Some(path) = path.or_else(|| begun.then(|| here.dir.log(view.id(), &step, attempt))) else {
         return Err(Failure::usage(format!("`{step}` has no output in run {}", view.id()))
             .with_help(format!(
                 "it is {}; `workplan explain {step}` says why",
                 view.step_word(ix)
             )));
     };
-    let bytes = std::fs::read(&path).map_err(|e| Failure::io("read", &path, &e))?;
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        // It ran and said nothing; the first word makes the file.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(e) => return Err(Failure::io("read", &path, &e)),
+    };
     let text = String::from_utf8_lossy(&bytes);
     if args.json {
         let lines = text.lines().map(str::to_owned).collect();

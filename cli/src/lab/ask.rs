@@ -18,8 +18,8 @@ use workplan_engine::kind::{
     Prepared, Registry, Resources, Step, StepError, UndoPlan, With,
 };
 use workplan_engine::plan::{self, Sources};
-use workplan_engine::run::{Event, RunState};
-use workplan_engine::session::{self, Loaded, Reporter, SourceOptions, StartOptions};
+use workplan_engine::run::{Ending, Event, RunState};
+use workplan_engine::session::{self, Loaded, Outcome, Reporter, SourceOptions, StartOptions};
 use workplan_engine::text::SourceFile;
 
 use crate::app::App;
@@ -50,7 +50,7 @@ pub(crate) trait Acts: Send + Sync + 'static {
 pub(crate) fn ask<A: Asks>(app: &App, target: &Path, question: A) -> Result<A::Answer, Failure> {
     let slot: Slot<A::Answer> = Arc::default();
     let kind = LookKind { question: Arc::new(question), slot: Arc::clone(&slot) };
-    let (world, loaded) = bind(app, target, kind)?;
+    let (world, loaded) = bind_one(app, target, kind)?;
     let plan = loaded.plan.as_ref().ok_or_else(lost)?;
     runtime()?.block_on(session::preview(&world, plan, None, None))?;
     taken(&slot)
@@ -60,8 +60,31 @@ pub(crate) fn ask<A: Asks>(app: &App, target: &Path, question: A) -> Result<A::A
 pub(crate) fn act<A: Acts>(app: &App, target: &Path, deed: A) -> Result<A::Answer, Failure> {
     let slot: Slot<A::Answer> = Arc::default();
     let kind = ActKind { deed: Arc::new(deed), slot: Arc::clone(&slot) };
-    let (world, loaded) = bind(app, target, kind)?;
-    // What a command of the lab did is not to be resumed: its state ends with it.
+    let (world, loaded) = bind_one(app, target, kind)?;
+    let outcome = perform(&world, &loaded)?;
+    taken(&slot).map_err(|mut failure| {
+        if failure.exit == exit::INTERNAL {
+            failure.message = outcome.reason;
+            failure.exit = exit::FAILED;
+        }
+        failure
+    })
+}
+
+/// Runs one task of steps from the catalogue on the target of a file. `steps` are items of the list
+/// `steps:` of a plan file, indented by six.
+pub(crate) fn carry_out(app: &App, target: &Path, steps: &str) -> Result<(), Failure> {
+    let world = world::world(app);
+    let loaded = bind(app, &world, target, steps)?;
+    let outcome = perform(&world, &loaded)?;
+    match outcome.ending {
+        Ending::Succeeded => Ok(()),
+        _ => Err(Failure::new(exit::FAILED, outcome.reason)),
+    }
+}
+
+/// What a command of the lab did is not to be resumed: its state ends with it.
+fn perform(world: &session::World, loaded: &Loaded) -> Result<Outcome, Failure> {
     let folder = tempfile::Builder::new()
         .prefix("workplan-lab.")
         .tempdir()
@@ -73,17 +96,10 @@ pub(crate) fn act<A: Acts>(app: &App, target: &Path, deed: A) -> Result<A::Answe
     // platform's own records.
     let (_control, receiver) = mpsc::unbounded_channel();
     let outcome = runtime.block_on(async {
-        session::start(&world, &dir, &loaded, options, &mut Nobody, receiver).await
+        session::start(world, &dir, loaded, options, &mut Nobody, receiver).await
     });
     runtime.shutdown_background();
-    let outcome = outcome?;
-    taken(&slot).map_err(|mut failure| {
-        if failure.exit == exit::INTERNAL {
-            failure.message = outcome.reason;
-            failure.exit = exit::FAILED;
-        }
-        failure
-    })
+    Ok(outcome?)
 }
 
 type Slot<T> = Arc<Mutex<Option<Result<T, Failure>>>>;
@@ -101,14 +117,21 @@ fn lost() -> Failure {
     Failure::new(exit::INTERNAL, "the lab was not asked")
 }
 
-/// A plan of one step of a kind, on the target of a file.
-fn bind(
+/// A plan of one step of a kind that is in no catalogue, on the target of a file.
+fn bind_one(
     app: &App,
     target: &Path,
     kind: impl Kind + 'static,
 ) -> Result<(session::World, Loaded), Failure> {
     let mut world = world::world(app);
     world.registry = Registry::new().with(kind);
+    let name = world.registry.names().next().unwrap_or_default();
+    let steps = format!("      - {{id: lab, uses: {name}}}\n");
+    let loaded = bind(app, &world, target, &steps)?;
+    Ok((world, loaded))
+}
+
+fn bind(app: &App, world: &session::World, target: &Path, steps: &str) -> Result<Loaded, Failure> {
     let folder = target.parent().unwrap_or(Path::new(".")).to_path_buf();
     let options = SourceOptions {
         workplan: folder.join("lab"),
@@ -120,15 +143,12 @@ fn bind(
     say_findings(app, &problems);
     let unusable = || Failure::new(exit::INVALID, "the lab's target cannot be used");
     let found = found.ok_or_else(unusable)?;
-    let name = world.registry.names().next().unwrap_or_default();
     let (document, _) = document::parse(&SourceFile::new(
         "lab",
         "---\nid: lab\n---\n\n## T01 — lab\n\n```task\nid: lab-T01\nstatus: todo\n```\n",
     ));
-    let steps = SourceFile::new(
-        "lab",
-        format!("workplan: lab\ntasks:\n  T01:\n    steps:\n      - {{id: lab, uses: {name}}}\n"),
-    );
+    let steps =
+        SourceFile::new("lab", format!("workplan: lab\ntasks:\n  T01:\n    steps:\n{steps}"));
     let binding = plan::bind(&Sources {
         document: &document,
         plan_file: Some(&steps),
@@ -141,14 +161,13 @@ fn bind(
     if binding.diagnostics.has_errors() {
         return Err(unusable());
     }
-    let loaded = Loaded {
+    Ok(Loaded {
         document: None,
         plan: binding.plan,
         diagnostics: binding.diagnostics,
         unbound_preconditions: Vec::new(),
         plan_file: None,
-    };
-    Ok((world, loaded))
+    })
 }
 
 /// Hears of events and says nothing: the lab's commands speak for themselves.

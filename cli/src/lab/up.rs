@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::ask::{act, ask};
+use super::ask::{act, ask, carry_out};
 use super::digest::Gather;
 use super::fill::fill;
 use super::folder::{FilledRecord, Folder, Found, Record, Stage};
@@ -20,6 +20,19 @@ use crate::failure::Failure;
 const QUIET: Duration = Duration::from_secs(60);
 /// Between two looks at whether it is.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// The workplan touches nothing without a backup that is known to restore, so a lab has one.
+const BACKUP: &str = r#"
+      - id: backup
+        uses: backup.create
+        with:
+          databases: ["${{ target.databases.old }}"]
+          files: [railiance-cluster:helm/gitea-values.sops.yaml]
+      - id: restorable
+        uses: backup.verify
+        needs: [backup]
+        with: {backup: "${{ steps.T01.backup.outputs.backup }}"}
+"#;
 
 /// Makes a lab, or brings up what is down of one.
 pub(crate) fn up(app: &App, args: &LabUp) -> Result<Exit, Failure> {
@@ -103,6 +116,9 @@ fn make(app: &App, folder: &Folder, shape: &Shape) -> Result<Exit, Failure> {
     work.doing("restarting Gitea, until it is quiet");
     act(app, &target, Restart)?;
     quiet(app, folder)?;
+
+    work.doing("a backup, and the proof that it restores");
+    carry_out(app, &target, BACKUP)?;
 
     record.stage = Stage::Ready;
     folder.write(&record)?;

@@ -1,5 +1,6 @@
 //! A plan for people: what each step would do and why, before anything is done.
 
+use similar::{ChangeTag, TextDiff};
 use workplan_engine::duration;
 use workplan_engine::kind::{Change, UndoPlan};
 use workplan_engine::plan::{OnFailure, Plan};
@@ -199,12 +200,23 @@ impl PlanView<'_> {
             })
         };
         let (before, after) = (text(&change.before), text(&change.after));
+        let told = matches!(change.op.as_str(), "run" | "ask");
         let mut out = vec![self.clean(&format!("    {} {}", change.op, first(&change.path)))];
         out.extend(change.path.lines().skip(1).map(|line| self.clean(&format!("      {line}"))));
         match (before, after) {
             (None, None) => {}
             (Some(before), Some(after)) if one_line(&before) && one_line(&after) => {
                 out.push(self.clean(&format!("      {before} -> {after}")));
+            }
+            (Some(before), Some(after)) if !told => {
+                out.extend(difference(&before, &after).map(|(sign, line)| {
+                    let style = match sign {
+                        '-' => Style::Red,
+                        '+' => Style::Green,
+                        _ => Style::Dim,
+                    };
+                    self.paint.paint(style, &self.clean(&format!("      {sign} {line}")))
+                }));
             }
             (before, after) => {
                 let side = |sign: char, text: Option<String>, style| {
@@ -215,7 +227,6 @@ impl PlanView<'_> {
                         })
                         .collect::<Vec<_>>()
                 };
-                let told = matches!(change.op.as_str(), "run" | "ask");
                 let (minus, plus) = if told { (' ', ' ') } else { ('-', '+') };
                 out.extend(side(minus, before, Style::Red));
                 out.extend(side(plus, after, if told { Style::Dim } else { Style::Green }));
@@ -265,6 +276,29 @@ impl PlanView<'_> {
     fn clean(&self, text: &str) -> String {
         if self.tty { sanitize(text).into_owned() } else { text.to_owned() }
     }
+}
+
+/// The lines that differ, with three around them; what is left out between is a line of `…`.
+fn difference(before: &str, after: &str) -> impl Iterator<Item = (char, String)> {
+    let diff = TextDiff::from_lines(before, after);
+    let groups = diff.grouped_ops(3);
+    let mut out = Vec::new();
+    for (nth, group) in groups.iter().enumerate() {
+        let skipped = group.first().is_some_and(|op| op.old_range().start > 0);
+        if nth > 0 || skipped {
+            out.push((' ', "…".to_owned()));
+        }
+        for line in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            let sign = match line.tag() {
+                ChangeTag::Delete => '-',
+                ChangeTag::Insert => '+',
+                ChangeTag::Equal => ' ',
+            };
+            let text = line.value();
+            out.push((sign, text.strip_suffix('\n').unwrap_or(text).to_owned()));
+        }
+    }
+    out.into_iter()
 }
 
 fn first(text: &str) -> &str {

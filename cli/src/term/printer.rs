@@ -159,11 +159,13 @@ impl Printer {
 
     /// Says a line also when quiet: errors, and questions.
     pub(crate) fn talk(&self, line: &str) {
+        // In one piece: other processes may write to the same place.
+        let mut text = String::with_capacity(line.len() + 1);
+        text.push_str(line);
+        text.push('\n');
         let write = || {
-            let mut err = io::stderr().lock();
             // Nobody is left to be told that stderr is gone.
-            let _ = err.write_all(line.as_bytes());
-            let _ = err.write_all(b"\n");
+            let _ = io::stderr().lock().write_all(text.as_bytes());
         };
         match self.bars.borrow().as_ref() {
             Some(bars) => bars.suspend(write),

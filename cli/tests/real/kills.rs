@@ -127,7 +127,8 @@ fn a_step_without_a_check_is_not_repeated_after_a_kill() {
         "# Once\n\n```sh step=once\necho begun >>ran\nsleep 30\n```\n\n```sh step=after\ntouch after\n```\n",
     );
     let child = ground.spawn(&["run", "plan.md", "--yes"]);
-    wait_for(|| ground.path().join("ran").exists());
+    // The shell makes the file before it writes to it.
+    wait_for(|| fs::read_to_string(ground.path().join("ran")).is_ok_and(|text| text == "begun\n"));
     assert!(kill_after(child, Duration::ZERO).is_none());
     assert_eq!(ground.state(), "interrupted");
     for _ in 0..2 {

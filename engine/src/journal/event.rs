@@ -112,7 +112,7 @@ impl StoredEvent {
         let data = canonical_text(&self.data);
         Content {
             seq: self.seq,
-            at: self.at,
+            at: &milliseconds::text(self.at),
             run: &self.run,
             kind: &self.kind,
             step: self.step.as_deref(),
@@ -125,7 +125,8 @@ impl StoredEvent {
 /// The hashed part of an event, with `data` as the text that is stored.
 pub(super) struct Content<'a> {
     pub(super) seq: u64,
-    pub(super) at: Timestamp,
+    /// As in JSON, see [`milliseconds::text`].
+    pub(super) at: &'a str,
     pub(super) run: &'a str,
     pub(super) kind: &'a str,
     pub(super) step: Option<&'a str>,
@@ -137,7 +138,7 @@ impl Content<'_> {
         let mut framed = Framed::new("workplan/event/v1");
         framed.field(&prev.0);
         framed.field(self.seq.to_string().as_bytes());
-        framed.field(milliseconds::text(self.at).as_bytes());
+        framed.field(self.at.as_bytes());
         framed.field(self.run.as_bytes());
         framed.field(self.kind.as_bytes());
         match self.step {

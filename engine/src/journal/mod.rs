@@ -10,6 +10,7 @@
 //! files stay as they are for whoever looks into it.
 
 mod access;
+mod end;
 mod error;
 mod event;
 mod lock;
@@ -22,6 +23,7 @@ mod runs;
 mod schema;
 mod state_dir;
 mod store;
+mod table;
 mod wal;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Opening a journal, and what is checked then.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::access::{self, Source, beside};
 use super::process::hold;
+use super::store::Verified;
 use super::{Journal, JournalError, StateDir, schema, wal};
 
 /// Up to this size, in bytes, every opening for writing reads the whole file.
@@ -47,7 +48,8 @@ impl Journal {
             }
             Mode::ReadOnly => access::read_only(&path)?,
         };
-        Ok(Self { path, mode, source: RefCell::new(source), sums_verified: Cell::new(false) })
+        let source = RefCell::new(source);
+        Ok(Self { path, mode, source, end: None, verified: Verified::default() })
     }
 
     /// The journal for reading, or `None` when the folder has none yet. Creates nothing.

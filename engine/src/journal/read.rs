@@ -6,8 +6,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::event::{Content, EventHash, chain_start};
-use super::projection::RUNS;
+use super::event::{Content, EventHash, chain_start, milliseconds};
+use super::table::{HISTORY, KV, RUNS, Seal};
 use super::{Head, Journal, JournalError, RunRow, StoredEvent};
 
 /// How many events are in memory at once while a run is read.
@@ -92,7 +92,12 @@ impl Journal {
             let said: String = conn
                 .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
                 .map_err(|source| JournalError::sqlite(&self.path, source))?;
-            if said == "ok" { Ok(()) } else { Err(JournalError::corrupt(&self.path, said)) }
+            if said != "ok" {
+                return Err(JournalError::corrupt(&self.path, said));
+            }
+            [&RUNS, &HISTORY, &KV]
+                .into_iter()
+                .try_for_each(|table| self.verified.once(table, conn, &self.path))
         })?;
         for row in self.runs(&super::RunFilter::default())? {
             self.event_pages(&row.run, 0)?.try_for_each(|event| event.map(drop))?;
@@ -176,10 +181,20 @@ fn page_after(
 }
 
 pub(super) fn run_row(conn: &Connection, path: &Path, run: &str) -> Result<RunRow, JournalError> {
-    match RUNS.get(conn, path, &[run])? {
-        Some(values) => RunRow::read(values, path),
+    match sealed_row(conn, path, run)? {
+        Some((row, _)) => Ok(row),
         None => Err(JournalError::NotFound { run: run.to_owned() }),
     }
+}
+
+/// The run and its row's seal.
+pub(super) fn sealed_row(
+    conn: &Connection,
+    path: &Path,
+    run: &str,
+) -> Result<Option<(RunRow, Seal)>, JournalError> {
+    let Some((values, seal)) = RUNS.get(conn, path, &[run])? else { return Ok(None) };
+    Ok(Some((RunRow::read(values, path)?, seal)))
 }
 
 /// The event at a position, its own hash checked.
@@ -249,7 +264,7 @@ impl RawEvent {
         let (prev, hash) = (EventHash(self.prev), EventHash(self.hash));
         let content = Content {
             seq,
-            at,
+            at: &milliseconds::text(at),
             run: &self.run,
             kind: &self.kind,
             step: self.step.as_deref(),

@@ -1,7 +1,7 @@
 //! Questions that the derived tables answer.
 
-use super::projection::{HISTORY, KV, RUNS};
 use super::read::{load, run_row};
+use super::table::{HISTORY, KV, RUNS};
 use super::{HistoryRow, Journal, JournalError, KvRow, RunRow, StoredEvent};
 
 /// States after which nothing is left to do for a run.
@@ -106,8 +106,9 @@ impl Journal {
         step: &str,
     ) -> Result<Option<HistoryRow>, JournalError> {
         self.ask(|conn| {
+            self.verified.once(&HISTORY, conn, &self.path)?;
             let key = [target, workplan, meaning, step];
-            let Some(values) = HISTORY.get(conn, &self.path, &key)? else { return Ok(None) };
+            let Some((values, _)) = HISTORY.get(conn, &self.path, &key)? else { return Ok(None) };
             let row = HistoryRow::read(values, &self.path)?;
             self.backed(load(conn, &self.path, row.seq)?, &row.run, row.seq, Some(step))?;
             Ok(Some(row))
@@ -128,7 +129,8 @@ impl Journal {
     /// As [`Journal::runs`].
     pub fn kv(&self, key: &str) -> Result<Option<KvRow>, JournalError> {
         self.ask(|conn| {
-            let Some(values) = KV.get(conn, &self.path, &[key])? else { return Ok(None) };
+            self.verified.once(&KV, conn, &self.path)?;
+            let Some((values, _)) = KV.get(conn, &self.path, &[key])? else { return Ok(None) };
             let row = KvRow::read(values, &self.path)?;
             self.backed(load(conn, &self.path, row.seq)?, &row.run, row.seq, None)?;
             Ok(Some(row))

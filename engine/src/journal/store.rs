@@ -4,15 +4,16 @@ use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::Connection;
 
 use super::access::{ATTEMPTS, PAUSE, Source};
-use super::event::{Content, EventHash, canonical_text, chain_start};
-use super::projection::{HISTORY, KV, RUNS};
-use super::read::{RawEvent, load, newest_of};
-use super::{
-    HistoryRow, JournalError, KvRow, Mode, NewEvent, Projection, RunRow, StoredEvent, access,
-};
+use super::end::End;
+use super::event::{Content, EventHash, milliseconds};
+use super::table::{Before, HISTORY, KV, RUNS, Table, integer, text};
+use super::{JournalError, Mode, NewEvent, Projection, RunRow, StoredEvent, access};
+
+/// The outcome of a step that was begun, which another one soon takes the place of.
+const BEGUN: &str = "begun";
 
 /// The record of all runs of one state folder.
 ///
@@ -24,8 +25,45 @@ pub struct Journal {
     pub(super) path: PathBuf,
     pub(super) mode: Mode,
     pub(super) source: RefCell<Source>,
-    /// Whether the sums of the derived tables were compared since the opening.
-    pub(super) sums_verified: Cell<bool>,
+    /// Where the journal ended after the last append.
+    pub(super) end: Option<End>,
+    /// The tables whose sum was compared since the opening.
+    pub(super) verified: Verified,
+}
+
+/// Which tables were compared with their sum. A sum that is wrong stays wrong, whatever is
+/// appended: each change takes one seal out and puts one in.
+#[derive(Debug, Default)]
+pub(super) struct Verified {
+    runs: Cell<bool>,
+    history: Cell<bool>,
+    kv: Cell<bool>,
+}
+
+impl Verified {
+    pub(super) fn once(
+        &self,
+        table: &Table,
+        conn: &Connection,
+        path: &Path,
+    ) -> Result<(), JournalError> {
+        let verified = match table.name {
+            "runs" => &self.runs,
+            "history" => &self.history,
+            _ => &self.kv,
+        };
+        if !verified.get() {
+            table.each(conn, path, |_| Ok(()))?;
+            verified.set(true);
+        }
+        Ok(())
+    }
+
+    fn forget(&self) {
+        for table in [&self.runs, &self.history, &self.kv] {
+            table.set(false);
+        }
+    }
 }
 
 /// Where a run's chain ends.
@@ -89,33 +127,28 @@ impl Journal {
         let wrong = |source| JournalError::sqlite(path, source);
         // Cut, so that what is returned is what a later reading returns.
         let at = Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
-        let tx = self
-            .source
-            .get_mut()
-            .conn_mut()
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(wrong)?;
-        if !self.sums_verified.get() {
-            verify_sums(&tx, path)?;
-        }
-        let row = RUNS.get(&tx, path, &[run])?.map(|v| RunRow::read(v, path)).transpose()?;
-        let found = row.as_ref().map_or(0, |row| row.head_seq);
+        let known = self.end.take();
+        let tx = Write::begin(self.source.get_mut().conn_mut()).map_err(wrong)?;
+        self.verified.once(&RUNS, &tx, path)?;
+        let mut end = End::of(&tx, path, run, known)?;
+        let found = end.row.as_ref().map_or(0, |row| row.head_seq);
         if let Some(expected) = expected.filter(|&expected| expected != found) {
             return Err(JournalError::Moved { run: run.to_owned(), expected, found });
         }
-        let newest = newest(&tx, path)?;
-        let tail = Tail::of(&tx, path, run, row.as_ref(), newest.as_ref())?;
-        let stored = insert(&tx, path, run, at, events, tail)?;
+        let stored = insert(&tx, path, run, at, events, &end)?;
         if let (Some(first), Some(last)) = (stored.first(), stored.last()) {
-            let mut row = row.unwrap_or_else(|| fresh_row(first));
+            let mut row = end.row.take().unwrap_or_else(|| fresh_row(first));
             (row.head_seq, row.head_hash) = (last.seq, last.hash);
             for update in updates {
-                apply(&tx, path, &mut row, at, &stored, update)?;
+                apply(&tx, path, &mut end, &mut row, at, &stored, update)?;
             }
-            RUNS.put(&tx, path, row.values())?;
+            let before = Before::Known(end.seal);
+            end.seal = Some(RUNS.put(&tx, path, &mut end.sums, before, &row.values())?);
+            end.sums.save(&tx, path)?;
+            (end.row, end.newest) = (Some(row), Some(Head { seq: last.seq, hash: last.hash }));
         }
         tx.commit().map_err(wrong)?;
-        self.sums_verified.set(true);
+        self.end = Some(end);
         Ok(stored)
     }
 
@@ -128,7 +161,7 @@ impl Journal {
             let mut source = self.source.borrow_mut();
             if source.is_outdated(&self.path)? {
                 *source = access::read_only(&self.path)?;
-                self.sums_verified.set(false);
+                self.verified.forget();
             }
             let answer = self.ask_once(source.conn(), &question);
             if !source.is_outdated(&self.path)? {
@@ -148,10 +181,7 @@ impl Journal {
         let tx = conn
             .unchecked_transaction()
             .map_err(|source| JournalError::sqlite(&self.path, source))?;
-        if !self.sums_verified.get() {
-            verify_sums(&tx, &self.path)?;
-            self.sums_verified.set(true);
-        }
+        self.verified.once(&RUNS, &tx, &self.path)?;
         question(&tx)
     }
 }
@@ -184,59 +214,40 @@ fn refuse_unsound(
     Ok(())
 }
 
-pub(super) fn verify_sums(conn: &Connection, path: &Path) -> Result<(), JournalError> {
-    for table in [&RUNS, &HISTORY, &KV] {
-        table.each(conn, path, |_| Ok(()))?;
+/// A transaction that may write. Its statements are kept from one to the next: reading them anew
+/// takes SQLite longer than to begin.
+struct Write<'c> {
+    conn: &'c mut Connection,
+    over: bool,
+}
+
+impl<'c> Write<'c> {
+    fn begin(conn: &'c mut Connection) -> rusqlite::Result<Self> {
+        conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(Self { conn, over: false })
     }
-    Ok(())
+
+    fn commit(mut self) -> rusqlite::Result<()> {
+        self.conn.prepare_cached("COMMIT")?.execute([])?;
+        self.over = true;
+        Ok(())
+    }
 }
 
-fn newest(conn: &Connection, path: &Path) -> Result<Option<StoredEvent>, JournalError> {
-    conn.prepare_cached("SELECT * FROM events ORDER BY seq DESC LIMIT 1")
-        .and_then(|mut s| s.query_row([], RawEvent::of_row).optional())
-        .map_err(|source| JournalError::sqlite(path, source))?
-        .map(|raw| raw.checked(path))
-        .transpose()
+impl std::ops::Deref for Write<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.conn
+    }
 }
 
-/// What the next event of a run follows.
-struct Tail {
-    next_seq: u64,
-    prev: EventHash,
-    /// For a run's first event: the hash of the journal's newest event, or nothing.
-    anchor: Option<Vec<u8>>,
-}
-
-impl Tail {
-    fn of(
-        conn: &Connection,
-        path: &Path,
-        run: &str,
-        row: Option<&RunRow>,
-        newest: Option<&StoredEvent>,
-    ) -> Result<Self, JournalError> {
-        let next_seq = newest.map_or(0, |event| event.seq) + 1;
-        let last = newest_of(conn, path, run)?;
-        let Some(row) = row else {
-            return match last {
-                Some(seq) => {
-                    Err(JournalError::corrupt_at(path, run, seq, "its run is not in the table"))
-                }
-                None => {
-                    let newest = newest.map(|event| event.hash);
-                    let anchor = newest.map_or(Vec::new(), |hash| hash.0.to_vec());
-                    Ok(Self { next_seq, prev: chain_start(run, newest), anchor: Some(anchor) })
-                }
-            };
-        };
-        let head = load(conn, path, row.head_seq)?;
-        if last != Some(row.head_seq)
-            || head.is_none_or(|e| e.run != run || e.hash != row.head_hash)
-        {
-            let what = "the newest events of the run are missing or not its own";
-            return Err(JournalError::corrupt_at(path, run, row.head_seq, what));
+impl Drop for Write<'_> {
+    fn drop(&mut self) {
+        // Some errors, a full disk among them, have rolled it back already.
+        if !self.over && !self.conn.is_autocommit() {
+            let _ = self.conn.execute_batch("ROLLBACK");
         }
-        Ok(Self { next_seq, prev: row.head_hash, anchor: None })
     }
 }
 
@@ -246,7 +257,7 @@ fn insert(
     run: &str,
     at: Timestamp,
     events: &[NewEvent],
-    mut tail: Tail,
+    end: &End,
 ) -> Result<Vec<StoredEvent>, JournalError> {
     let wrong = |source| JournalError::sqlite(path, source);
     let mut statement = conn
@@ -256,13 +267,19 @@ fn insert(
         )
         .map_err(wrong)?;
     let mut stored = Vec::with_capacity(events.len());
+    let at_text = milliseconds::text(at);
+    let (mut prev, mut anchor) = end.tail(run);
+    let mut seq = end.newest.map_or(0, |newest| newest.seq);
     for event in events {
-        let data = canonical_text(&event.data);
-        let (seq, prev, step) = (tail.next_seq, tail.prev, event.step.as_deref());
-        let hash = Content { seq, at, run, kind: &event.kind, step, data: &data }.hash(prev);
+        seq += 1;
+        let mut data = event.data.clone();
+        data.sort_all_objects();
+        let text = data.to_string();
+        let step = event.step.as_deref();
+        let content = Content { seq, at: &at_text, run, kind: &event.kind, step, data: &text };
+        let hash = content.hash(prev);
         let position = i64::try_from(seq)
             .map_err(|_| JournalError::corrupt(path, "its positions are used up"))?;
-        let anchor = tail.anchor.take();
         statement
             .execute((
                 position,
@@ -270,14 +287,12 @@ fn insert(
                 run,
                 &event.kind,
                 step,
-                &data,
-                anchor,
+                &text,
+                anchor.take(),
                 prev.0,
                 hash.0,
             ))
             .map_err(wrong)?;
-        let mut data = event.data.clone();
-        data.sort_all_objects();
         stored.push(StoredEvent {
             seq,
             at,
@@ -288,7 +303,7 @@ fn insert(
             prev,
             hash,
         });
-        tail = Tail { next_seq: seq + 1, prev: hash, anchor: None };
+        prev = hash;
     }
     Ok(stored)
 }
@@ -312,6 +327,7 @@ fn fresh_row(first: &StoredEvent) -> RunRow {
 fn apply(
     conn: &Connection,
     path: &Path,
+    end: &mut End,
     row: &mut RunRow,
     at: Timestamp,
     stored: &[StoredEvent],
@@ -319,28 +335,43 @@ fn apply(
 ) -> Result<(), JournalError> {
     let seq_of = |event: usize| {
         let what = "a projection whose event is not there";
-        stored.get(event).map(|e| e.seq).ok_or(JournalError::Refused { what })
+        stored.get(event).map(|e| integer(e.seq)).ok_or(JournalError::Refused { what })
     };
-    match update.clone() {
+    match update {
         Projection::RunCreated { workplan, path, target } => {
-            (row.workplan, row.path, row.target) = (workplan, path, target);
+            row.workplan.clone_from(workplan);
+            row.path.clone_from(path);
+            row.target.clone_from(target);
         }
         Projection::RunState { state } => {
             // A rollback or resume of an ended run begins it again.
-            (row.state, row.ended_at) = (state, None);
+            row.state.clone_from(state);
+            row.ended_at = None;
         }
         Projection::RunEnded { state } => {
-            (row.state, row.ended_at, row.owner) = (state, Some(at), None);
+            row.state.clone_from(state);
+            (row.ended_at, row.owner) = (Some(at), None);
         }
-        Projection::Owner { owner } => row.owner = owner,
+        Projection::Owner { owner } => row.owner.clone_from(owner),
         Projection::History { target, workplan, step, meaning, outcome, event } => {
-            let (run, seq) = (row.run.clone(), seq_of(event)?);
-            let row = HistoryRow { target, workplan, meaning, step, outcome, run, seq };
-            HISTORY.put(conn, path, row.values())?;
+            let begun = outcome == BEGUN;
+            let key = [target, workplan, meaning, step].map(String::as_str).join("\0");
+            let seq = seq_of(*event)?;
+            let [target, workplan, meaning, step, outcome, run] =
+                [target, workplan, meaning, step, outcome, &row.run].map(|part| text(part));
+            let values = [target, workplan, meaning, step, outcome, run, seq];
+            let before = match end.begun.remove(&key) {
+                Some(seal) => Before::Known(Some(seal)),
+                None => Before::Ask,
+            };
+            let seal = HISTORY.put(conn, path, &mut end.sums, before, &values)?;
+            if begun {
+                end.begun.insert(key, seal);
+            }
         }
         Projection::Kv { key, value, event } => {
-            let row = KvRow { key, value, run: row.run.clone(), seq: seq_of(event)? };
-            KV.put(conn, path, row.values())?;
+            let values = [text(key), text(value), text(&row.run), seq_of(*event)?];
+            KV.put(conn, path, &mut end.sums, Before::Ask, &values)?;
         }
     }
     Ok(())

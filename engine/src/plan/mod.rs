@@ -25,5 +25,5 @@ pub use model::{
 pub use policy::PlanDemand;
 pub use raw::{PLAN_KEYS, STEP_KEYS};
 pub use reference::{Reference, Template};
-pub use resolve::resolve;
+pub use resolve::{has_references, resolve};
 pub use target::{TARGET_KEYS, Target};

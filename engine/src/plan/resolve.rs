@@ -18,6 +18,12 @@ pub(super) fn has_open(value: &Value) -> bool {
     }
 }
 
+/// Whether any parameter refers to an output of another step.
+#[must_use]
+pub fn has_references(with: &With) -> bool {
+    with.0.values().any(has_open)
+}
+
 /// Parameters as they could be in a run: a reference that is open stands for itself where text is
 /// wanted, and for some value of the type elsewhere. Good for asking what a step touches.
 pub(super) fn sample(with: &With, specs: &[ParamSpec]) -> With {

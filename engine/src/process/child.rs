@@ -69,13 +69,16 @@ impl std::fmt::Debug for Stdin {
 /// What to run, and how.
 #[derive(Clone)]
 pub struct ChildSpec {
-    /// The program: a path, or a name that is looked up in the `PATH` of `env`.
+    /// The program: a path, or a name that is looked up in the `PATH` of its environment.
     pub program: PathBuf,
     /// Its arguments, without the program's name. Everybody on the machine can read them.
     pub args: Vec<OsString>,
     /// The working folder; an absolute path.
     pub cwd: PathBuf,
-    /// The complete environment; nothing is inherited.
+    /// Variables that many children have in common; each name once.
+    pub base_env: Arc<Vec<(OsString, OsString)>>,
+    /// Variables of this child; they win over `base_env`. The two are the complete environment,
+    /// nothing is inherited.
     pub env: Vec<(OsString, OsString)>,
     /// Who it runs as, without supplementary groups; `None` for the engine's own account. Only root
     /// can choose.
@@ -92,8 +95,8 @@ pub struct ChildSpec {
     pub capture_stdout: Option<usize>,
     /// Keeps the first so many bytes of standard error for [`Finished::stderr`].
     pub capture_stderr: Option<usize>,
-    /// The log file of the combined output. It is created with mode 0600; what another child of
-    /// the step wrote there stays before it. Its folder must exist.
+    /// The log file of the combined output. It is created with mode 0600 when there is something
+    /// to write; what another child of the step wrote there stays before it. Its folder must exist.
     pub log: Option<PathBuf>,
     /// The log's largest size in bytes. What comes later is left out, except for the last 64 KiB.
     pub log_limit: u64,
@@ -121,6 +124,7 @@ impl ChildSpec {
             program: program.into(),
             args: Vec::new(),
             cwd: cwd.into(),
+            base_env: Arc::default(),
             env: Vec::new(),
             account: None,
             identity: identity.into(),

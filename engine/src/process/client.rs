@@ -22,7 +22,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use super::table::{Table, kill_all};
-use super::wire::{self, Kill, Reply, Request};
+use super::wire::{self, Inbox, Kill, Reply, Request};
 use super::{ProcessError, ProcessId};
 
 const START_WAIT: Duration = Duration::from_secs(10);
@@ -82,7 +82,7 @@ impl Drop for Doomed {
     fn drop(&mut self) {
         let request = Request::Spare { folder: std::mem::take(&mut self.folder) };
         // One that is not told finds no folder to remove.
-        let _ = wire::send(self.supervisor.shared.socket.get_ref().as_fd(), &request, &[]);
+        let _ = wire::send(self.supervisor.shared.socket.get_ref().as_fd(), &request, &[], &[]);
     }
 }
 
@@ -153,7 +153,8 @@ impl Supervisor {
             ended: CancellationToken::new(),
         });
         let supervisor = Supervisor { shared: Arc::new(Handle(Arc::clone(&shared))) };
-        let first = tokio::time::timeout(START_WAIT, shared.receive());
+        let mut inbox = Inbox::new();
+        let first = tokio::time::timeout(START_WAIT, shared.receive(&mut inbox));
         match first.await.map_err(|_| ProcessError::SupervisorSilent(START_WAIT))? {
             Ok(Some(Reply::Ready)) => {}
             Ok(Some(Reply::Refused { what, errno })) => {
@@ -171,7 +172,7 @@ impl Supervisor {
             Ok(_) => return Err(ProcessError::SupervisorLost),
             Err(error) => return Err(ProcessError::Socket(error)),
         }
-        tokio::spawn(read(shared));
+        tokio::spawn(read(shared, inbox));
         Ok(supervisor)
     }
 
@@ -188,7 +189,7 @@ impl Supervisor {
     /// [`ProcessError::Socket`] when the supervisor cannot be told; it is then dying or gone.
     pub async fn kill_all(&self) -> Result<(), ProcessError> {
         std::mem::take(&mut *lock(&self.shared.killed)).cancel();
-        self.shared.send(&Request::KillEverything, &[]).await.map_err(ProcessError::Socket)
+        self.shared.send(&Request::KillEverything, &[], &[]).await.map_err(ProcessError::Socket)
     }
 
     /// Has a folder removed when the engine dies, of whatever cause, after all that it started. The
@@ -199,7 +200,7 @@ impl Supervisor {
     pub async fn doom(&self, folder: &str) -> Result<Doomed, ProcessError> {
         let folder = folder.to_owned();
         let request = Request::Doom { folder: folder.clone() };
-        self.shared.send(&request, &[]).await.map_err(ProcessError::Socket)?;
+        self.shared.send(&request, &[], &[]).await.map_err(ProcessError::Socket)?;
         Ok(Doomed { supervisor: self.clone(), folder })
     }
 
@@ -249,21 +250,27 @@ impl Shared {
         lock(&self.runs).remove(&id);
     }
 
-    pub(super) async fn send(&self, request: &Request, fds: &[RawFd]) -> io::Result<()> {
-        let write = |fd: &OwnedFd| wire::send(fd.as_fd(), request, fds);
+    pub(super) async fn send(
+        &self,
+        request: &Request,
+        payload: &[u8],
+        fds: &[RawFd],
+    ) -> io::Result<()> {
+        let write = |fd: &OwnedFd| wire::send(fd.as_fd(), request, payload, fds);
         self.socket.async_io(Interest::WRITABLE, write).await
     }
 
     /// Tells the supervisor to kill a step without waiting, for a run that is dropped.
     pub(super) fn abandon(&self, id: u64) {
         // A full socket means a supervisor that is stopped; the closing one will tell it.
-        let _ =
-            wire::send(self.socket.get_ref().as_fd(), &Request::Kill { id, how: Kill::Force }, &[]);
+        let kill = Request::Kill { id, how: Kill::Force };
+        let _ = wire::send(self.socket.get_ref().as_fd(), &kill, &[], &[]);
     }
 
-    async fn receive(&self) -> io::Result<Option<Reply>> {
-        let read = |fd: &OwnedFd| wire::receive::<Reply>(fd.as_fd());
-        Ok(self.socket.async_io(Interest::READABLE, read).await?.map(|(reply, _)| reply))
+    async fn receive(&self, inbox: &mut Inbox) -> io::Result<Option<Reply>> {
+        let read =
+            |fd: &OwnedFd| Ok(inbox.receive::<Reply>(fd.as_fd())?.map(|received| received.message));
+        self.socket.async_io(Interest::READABLE, read).await
     }
 
     fn close(&self) {
@@ -273,8 +280,8 @@ impl Shared {
 }
 
 /// Hands replies to their runs until the socket closes, then cleans up.
-async fn read(shared: Arc<Shared>) {
-    while let Ok(Some(reply)) = shared.receive().await {
+async fn read(shared: Arc<Shared>, mut inbox: Inbox) {
+    while let Ok(Some(reply)) = shared.receive(&mut inbox).await {
         let (Reply::Spawned { id, .. } | Reply::SpawnFailed { id, .. } | Reply::Exited { id, .. }) =
             &reply
         else {

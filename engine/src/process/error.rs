@@ -78,14 +78,6 @@ pub enum ProcessError {
     /// A program, argument, path or variable contains a NUL byte.
     #[error("pass {0} to a process: it contains a NUL byte")]
     Nul(&'static str),
-    /// The log file could not be created.
-    #[error("create the log file `{path}`")]
-    Log {
-        /// The log file.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
     /// A pipe could not be made or read.
     #[error("read the output of the process")]
     Pipe(#[source] io::Error),

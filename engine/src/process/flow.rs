@@ -1,7 +1,8 @@
 //! The bytes between a child process and its files.
 
-use std::io;
+use std::io::{self, PipeReader, Read as _};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 
@@ -10,7 +11,10 @@ use super::output::{Lines, Log, Tail};
 use super::redact::RedactStream;
 use super::{ChildSpec, Stdin};
 
+/// The most that is read at once.
 const READ_BYTES: usize = 64 * 1024;
+/// The same until a step turns out to say much: most say little.
+const FIRST_READ_BYTES: usize = 512;
 
 /// What is written to the child, and how much of it was.
 type Input = (pipe::Sender, Vec<u8>, usize);
@@ -19,9 +23,9 @@ type Input = (pipe::Sender, Vec<u8>, usize);
 pub(super) struct Pipes {
     stdin: Option<Input>,
     /// `None` when it goes elsewhere.
-    stdout: Option<pipe::Receiver>,
+    stdout: Option<PipeReader>,
     /// `None` when standard error shares the other pipe, which keeps the order.
-    stderr: Option<pipe::Receiver>,
+    stderr: Option<PipeReader>,
 }
 
 /// The child's ends.
@@ -34,9 +38,10 @@ pub(super) struct Theirs {
 /// Makes the pipes. Ends that the specification brought are taken out of it, so that ours are
 /// closed with [`Theirs`].
 pub(super) fn pipes(spec: &mut ChildSpec) -> io::Result<(Pipes, Theirs)> {
-    let output = || -> io::Result<(Option<pipe::Receiver>, ChildEnd)> {
+    let output = || -> io::Result<(Option<PipeReader>, ChildEnd)> {
         let (ours, theirs) = io::pipe()?;
-        Ok((Some(pipe::Receiver::from_owned_fd(ours.into())?), theirs.into()))
+        fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        Ok((Some(ours), theirs.into()))
     };
     let captures = spec.capture_stdout.is_some() || spec.capture_stderr.is_some();
     let elsewhere = spec.stdout.take();
@@ -59,9 +64,17 @@ pub(super) fn pipes(spec: &mut ChildSpec) -> io::Result<(Pipes, Theirs)> {
     Ok((Pipes { stdin, stdout, stderr }, theirs))
 }
 
+/// One output pipe.
+enum Pipe {
+    /// Nobody waits for it: most steps end before they have said anything.
+    Unwatched(PipeReader),
+    Watched(pipe::Receiver),
+    Closed,
+}
+
 /// One output pipe and what is done with it.
 struct Stream {
-    pipe: Option<pipe::Receiver>,
+    pipe: Pipe,
     redact: RedactStream,
     lines: Lines,
     limit: usize,
@@ -72,10 +85,10 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(pipe: Option<pipe::Receiver>, spec: &ChildSpec, capture: Option<usize>) -> Stream {
+    fn new(pipe: Option<PipeReader>, spec: &ChildSpec, capture: Option<usize>) -> Stream {
         Stream {
-            buffer: vec![0; if pipe.is_some() { READ_BYTES } else { 0 }],
-            pipe,
+            buffer: vec![0; if pipe.is_some() { FIRST_READ_BYTES } else { 0 }],
+            pipe: pipe.map_or(Pipe::Closed, Pipe::Unwatched),
             redact: spec.redactor.stream(),
             lines: Lines::default(),
             limit: capture.unwrap_or(0),
@@ -85,16 +98,37 @@ impl Stream {
         }
     }
 
+    fn watch(&mut self) -> io::Result<()> {
+        if let Pipe::Unwatched(_) = self.pipe
+            && let Pipe::Unwatched(pipe) = std::mem::replace(&mut self.pipe, Pipe::Closed)
+        {
+            self.pipe = Pipe::Watched(pipe::Receiver::from_owned_fd(pipe.into())?);
+        }
+        Ok(())
+    }
+
     async fn read(&mut self) -> io::Result<usize> {
         match &mut self.pipe {
-            Some(pipe) => pipe.read(&mut self.buffer).await,
-            None => std::future::pending().await,
+            Pipe::Watched(pipe) => pipe.read(&mut self.buffer).await,
+            Pipe::Unwatched(_) | Pipe::Closed => std::future::pending().await,
+        }
+    }
+
+    /// Reads what is there. `None` where that was all by now, but not for ever.
+    fn read_now(&mut self) -> io::Result<Option<usize>> {
+        let Pipe::Unwatched(pipe) = &mut self.pipe else { return Ok(None) };
+        loop {
+            match pipe.read(&mut self.buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                length => return length.map(Some),
+            }
         }
     }
 
     fn take(&mut self, length: usize, capture: bool, log: &mut Log, tail: &mut Tail) {
         if length == 0 {
-            self.pipe = None;
+            self.pipe = Pipe::Closed;
             return;
         }
         let bytes = &self.buffer[..length];
@@ -107,6 +141,9 @@ impl Stream {
         let shown = self.redact.push(bytes);
         log.write(shown);
         self.lines.push(shown, tail);
+        if length == FIRST_READ_BYTES {
+            self.buffer.resize(READ_BYTES, 0);
+        }
     }
 
     fn end(&mut self, log: &mut Log, tail: &mut Tail) {
@@ -158,7 +195,23 @@ impl Flow {
 
     /// Whether an output pipe is open.
     pub(super) fn is_open(&self) -> bool {
-        self.streams.iter().any(|stream| stream.pipe.is_some())
+        self.streams.iter().any(|stream| !matches!(stream.pipe, Pipe::Closed))
+    }
+
+    /// Starts to wait for output.
+    pub(super) fn watch(&mut self) -> io::Result<()> {
+        self.streams.iter_mut().try_for_each(Stream::watch)
+    }
+
+    /// Takes the output of a child that has ended, as far as nobody waited for it yet.
+    pub(super) fn drain(&mut self) -> io::Result<()> {
+        for (stream, capture) in self.streams.iter_mut().zip(self.capture) {
+            while let Some(length) = stream.read_now()? {
+                stream.take(length, capture, &mut self.log, &mut self.tail);
+            }
+        }
+        // What is open now is held by somebody else.
+        self.watch()
     }
 
     pub(super) fn is_busy(&self) -> bool {

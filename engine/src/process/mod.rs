@@ -38,6 +38,8 @@ mod trees;
 mod wire;
 
 pub use child::{Cause, ChildEnd, ChildSpec, Exit, Finished, Stdin};
+pub(crate) use command::find_program;
+
 pub use client::{Doomed, Supervisor, SupervisorConfig, become_subreaper, spare};
 pub use error::ProcessError;
 pub use identity::{Liveness, ProcessId};

@@ -4,11 +4,9 @@ use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc::Sender;
-
-use super::ProcessError;
 
 const TAIL_LINES: usize = 20;
 /// A longer line is cut for the tail and the screen; the log has it whole.
@@ -16,10 +14,12 @@ const LINE_BYTES: usize = 2048;
 /// How much of the end is kept of a log that has reached its limit.
 const LOG_END_BYTES: usize = 64 * 1024;
 
-/// The log file. Errors of the disk are remembered, never returned: a full disk must neither kill
-/// nor block the step.
+/// The log file, made when there is something to write. Errors of the disk are remembered, never
+/// returned: a full disk must neither kill nor block the step.
 #[derive(Debug)]
 pub(super) struct Log {
+    /// `None` where none is wanted or writing failed.
+    path: Option<PathBuf>,
     file: Option<File>,
     room: u64,
     left_out: u64,
@@ -28,18 +28,13 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn create(path: Option<&Path>, limit: u64) -> Result<Log, ProcessError> {
-        let file = path.map(|path| {
-            let mut options = OpenOptions::new();
-            let options = options.create(true).append(true).mode(0o600);
-            options.open(path).map_err(|source| ProcessError::Log { path: path.to_owned(), source })
-        });
-        let file = file.transpose()?;
-        Ok(Log { file, room: limit, left_out: 0, end: VecDeque::new(), error: None })
+    pub(super) fn new(path: Option<&Path>, limit: u64) -> Log {
+        let path = path.map(Path::to_owned);
+        Log { path, file: None, room: limit, left_out: 0, end: VecDeque::new(), error: None }
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) {
-        if self.file.is_none() || bytes.is_empty() {
+        if self.path.is_none() || bytes.is_empty() {
             return;
         }
         let fits = usize::try_from(self.room).unwrap_or(usize::MAX).min(bytes.len());
@@ -68,10 +63,17 @@ impl Log {
     }
 
     fn put(&mut self, bytes: &[u8]) {
-        let Some(file) = &mut self.file else { return };
-        if let Err(error) = file.write_all(bytes) {
-            self.error = Some(error);
-            self.file = None;
+        let Some(path) = self.path.as_ref().filter(|_| !bytes.is_empty()) else { return };
+        let file = match self.file.take() {
+            Some(file) => Ok(file),
+            None => OpenOptions::new().create(true).append(true).mode(0o600).open(path),
+        };
+        match file.and_then(|mut file| file.write_all(bytes).map(|()| file)) {
+            Ok(file) => self.file = Some(file),
+            Err(error) => {
+                self.error = Some(error);
+                self.path = None;
+            }
         }
     }
 }
@@ -208,7 +210,7 @@ mod tests {
     fn a_log_over_its_limit_keeps_head_and_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let mut log = Log::create(Some(&path), 10).unwrap();
+        let mut log = Log::new(Some(&path), 10);
         log.write(b"0123456789");
         log.write(&vec![b'x'; LOG_END_BYTES]);
         log.write(b"the end");
@@ -220,8 +222,25 @@ mod tests {
     }
 
     #[test]
+    fn a_log_is_made_when_there_is_something_to_write_and_appended_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        Log::new(Some(&path), 10).finish();
+        assert!(!path.exists());
+        for _ in 0..2 {
+            let mut log = Log::new(Some(&path), 10);
+            log.write(b"a\n");
+            log.finish();
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), b"a\na\n");
+        let mut nowhere = Log::new(Some(&folder.path().join("no/log")), 10);
+        nowhere.write(b"a");
+        assert_eq!(nowhere.error.unwrap().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
     fn a_full_disk_is_remembered() {
-        let mut log = Log::create(Some(Path::new("/dev/full")), 1 << 20).unwrap();
+        let mut log = Log::new(Some(Path::new("/dev/full")), 1 << 20);
         log.write(b"text");
         log.write(b"more");
         log.finish();

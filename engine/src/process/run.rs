@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::client::Shared;
-use super::command::command;
+use super::command::{Ready, command};
 use super::flow::{Flow, pipes};
 use super::output::Log;
 use super::wire::{End, Kill, Reply, Request};
@@ -33,7 +33,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// When the child could not be started ([`ProcessError::ProgramNotFound`],
-    /// [`ProcessError::Cwd`], [`ProcessError::Spawn`], [`ProcessError::Log`], …), and
+    /// [`ProcessError::Cwd`], [`ProcessError::Spawn`], …), and
     /// [`ProcessError::SupervisorLost`] or [`ProcessError::SupervisorSilent`] while it ran.
     pub async fn run(
         &self,
@@ -41,27 +41,26 @@ impl Supervisor {
         cancel: CancellationToken,
     ) -> Result<Finished, ProcessError> {
         let started = Instant::now();
-        let command = command(&spec)?;
-        let log = Log::create(spec.log.as_deref(), spec.log_limit)?;
+        let Ready { program, sealed } = command(&spec)?;
+        let log = Log::new(spec.log.as_deref(), spec.log_limit);
         let (pipes, theirs) = pipes(&mut spec).map_err(ProcessError::Pipe)?;
         let (id, replies) = self.shared.register()?;
         let run = Registered { shared: &self.shared, id, over: false };
-        let sealed = command.seal().map_err(ProcessError::Socket)?;
         let null = self.shared.null.as_raw_fd();
         let stdin = theirs.stdin.as_ref().map_or(null, |end| end.as_fd().as_raw_fd());
         let stdout = theirs.stdout.as_fd().as_raw_fd();
         let stderr = theirs.stderr.as_fd().as_raw_fd();
-        let fds = [sealed.as_raw_fd(), stdin, stdout, stderr];
+        let file = sealed.file.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        let fds = [stdin, stdout, stderr, file];
+        let fds = if sealed.file.is_some() { &fds[..] } else { &fds[..3] };
         let grace = u64::try_from(spec.leftover_grace.as_millis()).unwrap_or(u64::MAX);
         let request = Request::Spawn { id, leftover_grace_ms: grace };
-        if let Err(error) = self.shared.send(&request, &fds).await {
+        if let Err(error) = self.shared.send(&request, &sealed.bytes, fds).await {
             return Err(lost(error, &self.shared).await);
         }
         drop((sealed, theirs));
         let flow = Flow::new(&spec, log, pipes);
-        Following { run, replies, program: command.program, flow, spec, cancel, started }
-            .follow()
-            .await
+        Following { run, replies, program, flow, spec, cancel, started }.follow().await
     }
 }
 
@@ -137,16 +136,19 @@ impl Following<'_> {
                     match reply.ok_or(ProcessError::SupervisorLost)? {
                         Reply::Spawned { pid: started, .. } => {
                             pid = started;
+                            self.flow.watch().map_err(ProcessError::Pipe)?;
                             (stage, deadline) = (Stage::Running, timeout);
                         }
                         Reply::SpawnFailed { errno, cwd, .. } => {
                             self.run.over = true;
                             return Err(self.refused(Errno::from_raw(errno), cwd));
                         }
-                        Reply::Exited { end, leftovers, survivors, .. } => {
+                        Reply::Exited { pid: main, end, leftovers, survivors, .. } => {
+                            pid = main;
                             ended = Some(Ended { end, leftovers, survivors });
                             self.run.over = true;
                             self.flow.end_input();
+                            self.flow.drain().map_err(ProcessError::Pipe)?;
                             (stage, deadline) = (Stage::Draining, Some(Instant::now() + DRAIN_WAIT));
                         }
                         Reply::Ready | Reply::Refused { .. } => {}
@@ -198,7 +200,7 @@ impl Following<'_> {
     }
 
     async fn kill(&self, how: Kill) -> Result<(), ProcessError> {
-        match self.run.shared.send(&Request::Kill { id: self.run.id, how }, &[]).await {
+        match self.run.shared.send(&Request::Kill { id: self.run.id, how }, &[], &[]).await {
             Ok(()) => Ok(()),
             Err(error) => Err(lost(error, self.run.shared).await),
         }

@@ -4,26 +4,29 @@
 //! Signals stay blocked outside the `ppoll`, so that none is lost between a look and the wait.
 
 use std::collections::HashSet;
+use std::ffi::{CStr, OsStr};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::os::unix::process::CommandExt;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid, setsid};
 
-use super::lock;
 use super::table::{Process, Table, kill_all, signal};
 use super::trees::{Root, by_step};
 use super::wire::{
-    ATTEMPT_VARIABLE, Command, End, Kill, NamedProcess, Reply, Request, SPAWN_FDS, receive, send,
+    ATTEMPT_VARIABLE, Command, End, Inbox, Kill, NamedProcess, Reply, Request, send, unpack,
 };
+use super::{Account, lock};
 
 /// How long the lock of a former supervisor is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(3);
@@ -35,6 +38,8 @@ const FORCE: Duration = Duration::from_secs(5);
 /// The same after the engine has died, when nobody is there to be told.
 const LAST_FORCE: Duration = Duration::from_millis(1500);
 const TICK: Duration = Duration::from_millis(5);
+/// A step that ends sooner is told of once, not when it starts and when it ends.
+const BRIEF: Duration = Duration::from_millis(1);
 const NAMED: usize = 32;
 
 /// The socket that [`Supervisor::start`](super::Supervisor::start) passed as standard input.
@@ -68,7 +73,7 @@ pub fn supervise(socket: OwnedFd, lock_file: Option<PathBuf>) -> i32 {
         }
         Err((what, errno)) => {
             let refused = Reply::Refused { what: what.to_owned(), errno: errno as i32 };
-            let _ = send(socket.as_fd(), &refused, &[]);
+            let _ = send(socket.as_fd(), &refused, &[], &[]);
             1
         }
     }
@@ -167,6 +172,8 @@ enum Phase {
 
 struct Step {
     root: Root,
+    /// Since when the engine is to be told of its start.
+    untold: Option<Instant>,
     end: Option<End>,
     phase: Phase,
     leftover_grace: Duration,
@@ -182,6 +189,8 @@ struct Supervision {
     given_up: HashSet<i32>,
     /// Folders that go with the engine.
     doomed: HashSet<String>,
+    /// Whether the last look found no child at all.
+    childless: bool,
     engine_gone: bool,
 }
 
@@ -194,18 +203,23 @@ impl Supervision {
             steps: Vec::new(),
             given_up: HashSet::new(),
             doomed: HashSet::new(),
+            childless: true,
             engine_gone: false,
         }
     }
 
     fn serve(&mut self) {
+        let mut inbox = Inbox::new();
         self.reply(&Reply::Ready);
         while !self.engine_gone {
             self.reap();
             self.advance();
+            self.tell();
             if self.wait() && !self.engine_gone {
-                match receive::<Request>(self.socket.as_fd()) {
-                    Ok(Some((request, fds))) => self.handle(request, fds),
+                match inbox.receive::<Request>(self.socket.as_fd()) {
+                    Ok(Some(received)) => {
+                        self.handle(received.message, received.payload, received.fds);
+                    }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     // An unreadable message means an engine that cannot be served any more.
                     Ok(None) | Err(_) => self.engine_gone = true,
@@ -217,27 +231,40 @@ impl Supervision {
     /// Waits for the socket, a child or the next deadline; says whether the socket is readable.
     fn wait(&self) -> bool {
         let idle = self.steps.iter().all(|step| matches!(step.phase, Phase::Running));
-        let timeout = (!idle).then(|| TICK.into());
+        let untold = self.steps.iter().any(|step| step.untold.is_some());
+        let timeout = if untold { Some(BRIEF) } else { (!idle).then_some(TICK) };
         let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-        matches!(ppoll(&mut fds, timeout, Some(SigSet::empty())), Ok(ready) if ready > 0)
+        let ready = ppoll(&mut fds, timeout.map(Into::into), Some(SigSet::empty()));
+        matches!(ready, Ok(ready) if ready > 0)
+    }
+
+    /// Tells the engine of the steps that have been running for a while.
+    fn tell(&mut self) {
+        for index in 0..self.steps.len() {
+            let step = &mut self.steps[index];
+            if step.untold.is_none_or(|since| since.elapsed() < BRIEF) {
+                continue;
+            }
+            step.untold = None;
+            let spawned = Reply::Spawned { id: step.root.id, pid: step.root.main };
+            self.reply(&spawned);
+        }
     }
 
     fn reply(&mut self, reply: &Reply) {
         // Blocks while the engine is stopped; when it dies meanwhile, the send fails.
-        if send(self.socket.as_fd(), reply, &[]).is_err() {
+        if send(self.socket.as_fd(), reply, &[], &[]).is_err() {
             self.engine_gone = true;
         }
     }
 
-    fn handle(&mut self, request: Request, fds: Vec<OwnedFd>) {
+    fn handle(&mut self, request: Request, payload: &[u8], fds: Vec<OwnedFd>) {
         match request {
             Request::Spawn { id, leftover_grace_ms } => {
                 let grace = Duration::from_millis(leftover_grace_ms);
-                let reply = match self.spawn(id, grace, fds) {
-                    Ok(pid) => Reply::Spawned { id, pid },
-                    Err((errno, cwd)) => Reply::SpawnFailed { id, errno: errno as i32, cwd },
-                };
-                self.reply(&reply);
+                if let Err((errno, cwd)) = self.spawn(id, grace, payload, fds) {
+                    self.reply(&Reply::SpawnFailed { id, errno: errno as i32, cwd });
+                }
             }
             Request::Kill { id, how } => {
                 if let Some(index) = self.steps.iter().position(|step| step.root.id == id) {
@@ -258,56 +285,55 @@ impl Supervision {
         }
     }
 
-    fn spawn(&mut self, id: u64, grace: Duration, fds: Vec<OwnedFd>) -> Result<i32, (Errno, bool)> {
-        let [command, stdin, stdout, stderr] =
-            <[OwnedFd; SPAWN_FDS]>::try_from(fds).map_err(|_| (Errno::EPROTO, false))?;
-        let command = Command::unseal(command).map_err(|e| (errno(&e), false))?;
-        let mut marker = format!("{ATTEMPT_VARIABLE}=").into_bytes();
-        if let Some((_, value)) = command.env.iter().rev().find(|(n, _)| n == ATTEMPT_VARIABLE) {
-            marker.extend_from_slice(value.as_encoded_bytes());
-        }
-        let mut child = std::process::Command::new(&command.program);
-        child
-            .args(&command.args)
-            .env_clear()
-            .envs(command.env)
-            .current_dir(&command.cwd)
-            .process_group(0)
-            .stdin(Stdio::from(stdin))
-            .stdout(Stdio::from(stdout))
-            .stderr(Stdio::from(stderr));
-        if let Some(account) = command.account {
-            // Setting the user takes the supplementary groups away as well.
-            child.gid(account.gid).uid(account.uid);
-        }
-        // The mask is inherited. A SIGCHLD that is lost here is made up for by the next `reap`.
-        let unblocked = SigSet::empty().thread_set_mask();
-        let spawned = unblocked.map_err(io::Error::from).and_then(|()| child.spawn());
-        let _ = blocked().thread_set_mask();
-        match spawned {
-            Ok(child) => {
-                let main = i32::try_from(child.id()).map_err(|_| (Errno::EOVERFLOW, false))?;
-                let root = Root { id, main, marker };
-                let phase = Phase::Running;
-                let leftovers = Vec::new();
-                self.steps.push(Step { root, end: None, phase, leftover_grace: grace, leftovers });
-                Ok(main)
-            }
-            Err(error) => {
-                // The system does not say which of the two it could not use.
-                let cwd = nix::unistd::chdir(&command.cwd);
-                let _ = nix::unistd::chdir("/");
-                Err(cwd.map_or_else(|errno| (errno, true), |()| (errno(&error), false)))
-            }
-        }
+    /// Starts a step; the error says whether it was its working folder that could not be used.
+    fn spawn(
+        &mut self,
+        id: u64,
+        leftover_grace: Duration,
+        payload: &[u8],
+        mut fds: Vec<OwnedFd>,
+    ) -> Result<(), (Errno, bool)> {
+        let file = (fds.len() > 3).then(|| fds.pop()).flatten();
+        let unpacked = file.map(unpack).transpose().map_err(|e| (errno(&e), false))?;
+        let command = unpacked.as_deref().unwrap_or(payload);
+        let (Some(command), [stdin, stdout, stderr]) = (Command::decode(command), &fds[..]) else {
+            return Err((Errno::EPROTO, false));
+        };
+        let marker = command.env.iter().rev().map(|entry| entry.to_bytes()).find(|entry| {
+            entry
+                .strip_prefix(ATTEMPT_VARIABLE.as_bytes())
+                .is_some_and(|e| e.first() == Some(&b'='))
+        });
+        let marker = marker.unwrap_or_default().to_vec();
+        let main = match command.account {
+            None => start(&command, [stdin, stdout, stderr].map(AsRawFd::as_raw_fd))?.as_raw(),
+            Some(account) => start_as(account, &command, [stdin, stdout, stderr])?,
+        };
+        self.childless = false;
+        self.steps.push(Step {
+            root: Root { id, main, marker },
+            untold: Some(Instant::now()),
+            end: None,
+            phase: Phase::Running,
+            leftover_grace,
+            leftovers: Vec::new(),
+        });
+        Ok(())
     }
 
     fn reap(&mut self) {
+        if self.childless {
+            return;
+        }
         loop {
             let (pid, end) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::Exited(pid, code)) => (pid, End::Code(code)),
                 Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, End::Signal(signal as i32)),
-                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return,
+                Ok(WaitStatus::StillAlive) => return,
+                Err(Errno::ECHILD) => {
+                    self.childless = true;
+                    return;
+                }
                 Err(Errno::EINTR) | Ok(_) => continue,
                 // A signal without a name (a real-time one) comes back as an error, reaped.
                 Err(_) => {
@@ -392,7 +418,7 @@ impl Supervision {
     fn members(&self, index: usize) -> Vec<Process> {
         let id = self.steps[index].root.id;
         // With no child at all there is nothing to look for, which is the usual case.
-        if childless() {
+        if self.childless {
             return Vec::new();
         }
         let roots: Vec<Root> = self.steps.iter().map(|step| step.root.clone()).collect();
@@ -411,8 +437,8 @@ impl Supervision {
         name(&self.table, members, &mut survivors);
         self.given_up.extend(members.iter().map(|process| process.pid));
         let end = step.end.unwrap_or(End::Never);
-        let (id, leftovers) = (step.root.id, step.leftovers);
-        self.reply(&Reply::Exited { id, end, leftovers, survivors });
+        let (id, pid, leftovers) = (step.root.id, step.root.main, step.leftovers);
+        self.reply(&Reply::Exited { id, pid, end, leftovers, survivors });
     }
 
     /// Kills every descendant and removes the folders that were to go with the engine.
@@ -431,7 +457,7 @@ impl Supervision {
         while Instant::now() < deadline {
             kill_all(|| self.table.descendants(self.pid), |process| process.group != self.pid);
             self.reap();
-            if childless() {
+            if self.childless {
                 return;
             }
             let wait = Some(TICK.into());
@@ -440,10 +466,72 @@ impl Supervision {
     }
 }
 
-/// Whether there is no child, living or dead, without reaping one.
-fn childless() -> bool {
-    let flags = WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::WEXITED;
-    nix::sys::wait::waitid(nix::sys::wait::Id::All, flags) == Err(Errno::ECHILD)
+/// Starts a child in its own process group, with every signal at its default.
+fn start(command: &Command<'_>, fds: [RawFd; 3]) -> Result<Pid, (Errno, bool)> {
+    let prepare = || -> nix::Result<_> {
+        let mut actions = PosixSpawnFileActions::init()?;
+        for (fd, number) in fds.into_iter().zip(0..) {
+            actions.add_dup2(fd, number)?;
+        }
+        let mut attributes = PosixSpawnAttr::init()?;
+        attributes.set_flags(
+            PosixSpawnFlags::POSIX_SPAWN_SETPGROUP
+                | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK
+                | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF,
+        )?;
+        attributes.set_pgroup(Pid::from_raw(0))?;
+        attributes.set_sigmask(&SigSet::empty())?;
+        attributes.set_sigdefault(&SigSet::all())?;
+        Ok((actions, attributes))
+    };
+    let (actions, attributes) = prepare().map_err(|e| (e, false))?;
+    let args: Vec<_> = [command.program].into_iter().chain(command.args.iter().copied()).collect();
+    nix::unistd::chdir(command.cwd).map_err(|e| (e, true))?;
+    let spawned = posix_spawn(command.program, &actions, &attributes, &args, &command.env);
+    // A folder that stays ours could not be unmounted.
+    let _ = nix::unistd::chdir("/");
+    spawned.map_err(|e| (e, false))
+}
+
+/// The same as another account, which takes a fork. The folder is entered as that account.
+fn start_as(
+    account: Account,
+    command: &Command<'_>,
+    fds: [&OwnedFd; 3],
+) -> Result<i32, (Errno, bool)> {
+    let text = |text: &CStr| OsStr::from_bytes(text.to_bytes()).to_owned();
+    let [stdin, stdout, stderr] = fds.map(OwnedFd::try_clone);
+    let own = |fd: io::Result<OwnedFd>| fd.map(Stdio::from).map_err(|e| (errno(&e), false));
+    let mut child = std::process::Command::new(text(command.program));
+    child
+        .args(command.args.iter().map(|arg| text(arg)))
+        .env_clear()
+        .current_dir(text(command.cwd))
+        .process_group(0)
+        .stdin(own(stdin)?)
+        .stdout(own(stdout)?)
+        .stderr(own(stderr)?)
+        // Setting the user takes the supplementary groups away as well.
+        .gid(account.gid)
+        .uid(account.uid);
+    for entry in command.env.iter().map(|entry| entry.to_bytes()) {
+        let equals = entry.iter().position(|byte| *byte == b'=').ok_or((Errno::EPROTO, false))?;
+        let (name, value) = (&entry[..equals], &entry[equals + 1..]);
+        child.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
+    }
+    // The mask is inherited. A SIGCHLD that is lost here is made up for by the next `reap`.
+    let unblocked = SigSet::empty().thread_set_mask();
+    let spawned = unblocked.map_err(io::Error::from).and_then(|()| child.spawn());
+    let _ = blocked().thread_set_mask();
+    match spawned {
+        Ok(child) => i32::try_from(child.id()).map_err(|_| (Errno::EOVERFLOW, false)),
+        Err(error) => {
+            // The system does not say which of the two it could not use.
+            let cwd = nix::unistd::chdir(command.cwd);
+            let _ = nix::unistd::chdir("/");
+            Err(cwd.map_or_else(|errno| (errno, true), |()| (errno(&error), false)))
+        }
+    }
 }
 
 /// SIGTERM, then SIGCONT for those that are stopped and could not act on it.

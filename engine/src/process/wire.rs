@@ -1,15 +1,15 @@
 //! What the engine and its supervisor say to each other.
 //!
-//! One JSON message is one packet of a `SOCK_SEQPACKET` pair, so there is no framing and a message
-//! with its file descriptors arrives whole. Arguments and environment can be larger than a packet
-//! may be; they travel in an anonymous memory file whose descriptor is sent along.
+//! One message is one packet of a `SOCK_SEQPACKET` pair, so there is no framing and a message with
+//! its file descriptors arrives whole: the length of its JSON as four bytes, the JSON, and for a
+//! `Spawn` the command. Arguments and environment that are larger than a packet may be travel in
+//! an anonymous memory file whose descriptor is sent along.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
@@ -23,10 +23,13 @@ use super::Account;
 /// The variable that carries an attempt's identity into every process of its step.
 pub const ATTEMPT_VARIABLE: &str = "WORKPLAN_ATTEMPT";
 
+const LENGTH_BYTES: usize = 4;
 /// The largest message. An `Exited` with all its processes stays far below.
 const MESSAGE_BYTES: usize = 64 * 1024;
-/// The descriptors of a `Spawn`: the command, then the child's 0, 1 and 2.
-pub(super) const SPAWN_FDS: usize = 4;
+/// A larger command travels in a memory file.
+const COMMAND_BYTES: usize = MESSAGE_BYTES - 1024;
+/// The descriptors of a `Spawn`: the child's 0, 1 and 2, and the memory file if there is one.
+const MOST_FDS: usize = 4;
 
 /// A process, named for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +43,7 @@ pub struct NamedProcess {
 /// From the engine to the supervisor.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Request {
+    /// The command follows the message, or is in the fourth descriptor.
     Spawn {
         id: u64,
         leftover_grace_ms: u64,
@@ -72,10 +76,29 @@ pub(super) enum Kill {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
     Ready,
-    Refused { what: String, errno: i32 },
-    Spawned { id: u64, pid: i32 },
-    SpawnFailed { id: u64, errno: i32, cwd: bool },
-    Exited { id: u64, end: End, leftovers: Vec<NamedProcess>, survivors: Vec<NamedProcess> },
+    Refused {
+        what: String,
+        errno: i32,
+    },
+    /// Left out for a step that ends at once.
+    Spawned {
+        id: u64,
+        pid: i32,
+    },
+    SpawnFailed {
+        id: u64,
+        errno: i32,
+        cwd: bool,
+    },
+    Exited {
+        id: u64,
+        pid: i32,
+        end: End,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        leftovers: Vec<NamedProcess>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        survivors: Vec<NamedProcess>,
+    },
 }
 
 /// How the main process of a step ended.
@@ -97,13 +120,18 @@ pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 pub(super) fn send<M: Serialize>(
     socket: BorrowedFd<'_>,
     message: &M,
+    payload: &[u8],
     fds: &[RawFd],
 ) -> io::Result<()> {
-    let bytes = serde_json::to_vec(message)?;
+    let mut bytes = Vec::with_capacity(256);
+    bytes.extend_from_slice(&[0; LENGTH_BYTES]);
+    serde_json::to_writer(&mut bytes, message)?;
+    let length = u32::try_from(bytes.len() - LENGTH_BYTES).unwrap_or(u32::MAX);
+    bytes[..LENGTH_BYTES].copy_from_slice(&length.to_ne_bytes());
     let control = [ControlMessage::ScmRights(fds)];
     let control = if fds.is_empty() { &control[..0] } else { &control[..] };
     loop {
-        let packet = [IoSlice::new(&bytes)];
+        let packet = [IoSlice::new(&bytes), IoSlice::new(payload)];
         match sendmsg::<()>(socket.as_raw_fd(), &packet, control, MsgFlags::MSG_NOSIGNAL, None) {
             Err(nix::errno::Errno::EINTR) => {}
             other => return Ok(other.map(drop)?),
@@ -111,26 +139,49 @@ pub(super) fn send<M: Serialize>(
     }
 }
 
-/// Receives one message with its descriptors; `None` when the peer has closed.
-pub(super) fn receive<M: for<'a> Deserialize<'a>>(
-    socket: BorrowedFd<'_>,
-) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
-    let mut bytes = vec![0; MESSAGE_BYTES];
-    let mut control = nix::cmsg_space!([RawFd; SPAWN_FDS]);
-    let mut packet = [IoSliceMut::new(&mut bytes)];
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let received = recvmsg::<()>(socket.as_raw_fd(), &mut packet, Some(&mut control), flags)?;
-    let mut fds = Vec::new();
-    for message in received.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(raw) = message {
-            fds.extend(raw.into_iter().map(own));
+/// One message with what came along.
+#[derive(Debug)]
+pub(super) struct Received<'a, M> {
+    pub(super) message: M,
+    pub(super) payload: &'a [u8],
+    pub(super) fds: Vec<OwnedFd>,
+}
+
+/// Where messages arrive.
+#[derive(Debug)]
+pub(super) struct Inbox(Vec<u8>);
+
+impl Inbox {
+    pub(super) fn new() -> Inbox {
+        Inbox(vec![0; MESSAGE_BYTES])
+    }
+
+    /// Receives one message with what follows it and its descriptors; `None` when the peer has
+    /// closed.
+    pub(super) fn receive<M: for<'a> Deserialize<'a>>(
+        &mut self,
+        socket: BorrowedFd<'_>,
+    ) -> io::Result<Option<Received<'_, M>>> {
+        let mut control = nix::cmsg_space!([RawFd; MOST_FDS]);
+        let mut packet = [IoSliceMut::new(&mut self.0)];
+        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+        let received = recvmsg::<()>(socket.as_raw_fd(), &mut packet, Some(&mut control), flags)?;
+        let mut fds = Vec::new();
+        for message in received.cmsgs()? {
+            if let ControlMessageOwned::ScmRights(raw) = message {
+                fds.extend(raw.into_iter().map(own));
+            }
         }
+        let length = received.bytes;
+        if length == 0 {
+            return Ok(None);
+        }
+        let torn = || io::Error::from(io::ErrorKind::InvalidData);
+        let (json, rest) = self.0[..length].split_first_chunk().ok_or_else(torn)?;
+        let json = usize::try_from(u32::from_ne_bytes(*json)).unwrap_or(usize::MAX);
+        let (json, payload) = rest.split_at_checked(json).ok_or_else(torn)?;
+        Ok(Some(Received { message: serde_json::from_slice(json)?, payload, fds }))
     }
-    let length = received.bytes;
-    if length == 0 {
-        return Ok(None);
-    }
-    Ok(Some((serde_json::from_slice(&bytes[..length])?, fds)))
 }
 
 #[expect(unsafe_code, reason = "descriptors arrive from the kernel as plain numbers")]
@@ -140,71 +191,85 @@ fn own(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// What to execute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Command {
-    pub(super) program: PathBuf,
-    pub(super) cwd: PathBuf,
-    pub(super) args: Vec<OsString>,
-    pub(super) env: Vec<(OsString, OsString)>,
-    /// Another account than the supervisor's own.
-    pub(super) account: Option<Account>,
+/// What to execute, written out: the program, the working folder, the account as `UID:GID` or
+/// nothing for the supervisor's own, the number of arguments, the arguments, and the variables as
+/// `NAME=value`; each ends with a NUL, which none can contain.
+#[derive(Debug, Default)]
+pub(super) struct Sealed {
+    pub(super) bytes: Vec<u8>,
+    /// Where the command is, if it is too large for a packet.
+    pub(super) file: Option<OwnedFd>,
 }
 
-impl Command {
-    /// Writes the command to a memory file: strings that each end with a NUL, which none of them
-    /// can contain.
-    pub(super) fn seal(&self) -> io::Result<OwnedFd> {
-        let mut bytes = Vec::with_capacity(4096);
-        let mut push = |parts: &[&OsStr]| {
-            for part in parts {
-                bytes.extend_from_slice(part.as_bytes());
+/// What was to be written has a NUL in it.
+#[derive(Debug)]
+pub(super) struct HasNul;
+
+impl Sealed {
+    pub(super) fn new() -> Sealed {
+        Sealed { bytes: Vec::with_capacity(4096), file: None }
+    }
+
+    pub(super) fn push(&mut self, parts: &[&OsStr]) -> Result<(), HasNul> {
+        for part in parts.iter().map(|part| part.as_bytes()) {
+            if part.contains(&0) {
+                return Err(HasNul);
             }
-            bytes.push(0);
-        };
-        push(&[self.program.as_os_str()]);
-        push(&[self.cwd.as_os_str()]);
-        let account = self.account.map(|a| format!("{}:{}", a.uid, a.gid)).unwrap_or_default();
-        push(&[OsStr::new(&account)]);
-        push(&[OsStr::new(&self.args.len().to_string())]);
-        for arg in &self.args {
-            push(&[arg]);
+            self.bytes.extend_from_slice(part);
         }
-        for (name, value) in &self.env {
-            push(&[name, OsStr::new("="), value]);
-        }
-        let mut file = File::from(memfd_create(c"command", MFdFlags::MFD_CLOEXEC)?);
-        file.write_all(&bytes)?;
-        Ok(file.into())
+        self.bytes.push(0);
+        Ok(())
     }
 
-    /// Reads back what [`Command::seal`] wrote.
-    pub(super) fn unseal(fd: OwnedFd) -> io::Result<Command> {
-        let mut bytes = Vec::new();
-        let mut file = File::from(fd);
-        file.rewind()?;
-        file.read_to_end(&mut bytes)?;
-        Command::decode(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Command> {
-        let mut strings = bytes.strip_suffix(&[0])?.split(|byte| *byte == 0).map(<[u8]>::to_vec);
-        let program = PathBuf::from(OsString::from_vec(strings.next()?));
-        let cwd = PathBuf::from(OsString::from_vec(strings.next()?));
-        let account = match String::from_utf8(strings.next()?).ok()?.split_once(':') {
-            None => None,
-            Some((uid, gid)) => Some(Account { uid: uid.parse().ok()?, gid: gid.parse().ok()? }),
-        };
-        let count: usize = String::from_utf8(strings.next()?).ok()?.parse().ok()?;
-        let args: Vec<OsString> = strings.by_ref().take(count).map(OsString::from_vec).collect();
-        let mut env = Vec::new();
-        for entry in strings {
-            let equals = entry.iter().position(|byte| *byte == b'=')?;
-            let (name, value) = entry.split_at(equals);
-            let value = value[1..].to_vec();
-            env.push((OsString::from_vec(name.to_vec()), OsString::from_vec(value)));
+    /// Moves a command that is too large for a packet to a memory file.
+    pub(super) fn pack(mut self) -> io::Result<Sealed> {
+        if self.bytes.len() > COMMAND_BYTES {
+            let mut file = File::from(memfd_create(c"command", MFdFlags::MFD_CLOEXEC)?);
+            file.write_all(&std::mem::take(&mut self.bytes))?;
+            self.file = Some(file.into());
         }
-        (args.len() == count).then_some(Command { program, cwd, args, env, account })
+        Ok(self)
+    }
+}
+
+/// Reads a memory file that [`Sealed::pack`] wrote.
+pub(super) fn unpack(file: OwnedFd) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut file = File::from(file);
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A command as [`Sealed`] wrote it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Command<'a> {
+    pub(super) program: &'a CStr,
+    pub(super) cwd: &'a CStr,
+    /// Another account than the supervisor's own.
+    pub(super) account: Option<Account>,
+    /// Without the program's name.
+    pub(super) args: Vec<&'a CStr>,
+    pub(super) env: Vec<&'a CStr>,
+}
+
+impl<'a> Command<'a> {
+    pub(super) fn decode(bytes: &'a [u8]) -> Option<Command<'a>> {
+        let mut strings =
+            bytes.split_inclusive(|byte| *byte == 0).map(|s| CStr::from_bytes_with_nul(s).ok());
+        let program = strings.next()??;
+        let cwd = strings.next()??;
+        let account = match strings.next()??.to_str().ok()? {
+            "" => None,
+            other => {
+                let (uid, gid) = other.split_once(':')?;
+                Some(Account { uid: uid.parse().ok()?, gid: gid.parse().ok()? })
+            }
+        };
+        let count: usize = strings.next()??.to_str().ok()?.parse().ok()?;
+        let args = strings.by_ref().take(count).collect::<Option<Vec<_>>>()?;
+        let env = strings.collect::<Option<Vec<_>>>()?;
+        (args.len() == count).then_some(Command { program, cwd, account, args, env })
     }
 }
 
@@ -213,38 +278,56 @@ mod tests {
     use super::*;
     use std::os::fd::AsFd;
 
-    fn command(args: &[&str], env: &[(&str, &str)]) -> Command {
-        Command {
-            program: "/bin/true".into(),
-            cwd: "/".into(),
-            args: args.iter().map(OsString::from).collect(),
-            env: env.iter().map(|(n, v)| (n.into(), v.into())).collect(),
-            account: None,
+    fn sealed(account: &str, args: &[&str], env: &[(&str, &str)]) -> Sealed {
+        let mut sealed = Sealed::new();
+        let count = args.len().to_string();
+        for text in ["/bin/true", "/", account, count.as_str()].iter().chain(args) {
+            sealed.push(&[OsStr::new(text)]).unwrap();
         }
+        for (name, value) in env {
+            sealed.push(&[name, "=", value].map(OsStr::new)).unwrap();
+        }
+        sealed
     }
 
     #[test]
-    fn a_command_survives_the_memory_file() {
-        for case in [
-            command(&[], &[]),
-            command(&["", "a b", ""], &[("A", ""), ("B", "x=y\nz")]),
-            command(&[], &[("LARGE", &"x".repeat(1 << 20))]),
-            Command { account: Some(Account { uid: 101, gid: 104 }), ..command(&["-v"], &[]) },
-        ] {
-            assert_eq!(Command::unseal(case.seal().unwrap()).unwrap(), case);
+    fn a_command_is_read_as_it_was_written() {
+        let packed = sealed("", &["", "a b", ""], &[("A", ""), ("B", "x=y\nz")]);
+        let command = Command::decode(&packed.bytes).unwrap();
+        assert_eq!((command.program, command.cwd), (c"/bin/true", c"/"));
+        assert_eq!(command.account, None);
+        assert_eq!(command.args, [c"", c"a b", c""]);
+        assert_eq!(command.env, [c"A=", c"B=x=y\nz"]);
+        let cut = &packed.bytes[..packed.bytes.len() - 1];
+        assert_eq!(Command::decode(cut), None);
+        let other = sealed("101:104", &["-v"], &[]);
+        let account = Command::decode(&other.bytes).unwrap().account;
+        assert_eq!(account, Some(Account { uid: 101, gid: 104 }));
+        for wrong in ["101", "101:", ":", "a:b"] {
+            assert_eq!(Command::decode(&sealed(wrong, &[], &[]).bytes), None, "{wrong}");
         }
+        assert!(Sealed::new().push(&[OsStr::new("a\0b")]).is_err());
     }
 
     #[test]
-    fn descriptors_travel_with_their_message() {
-        let (ours, theirs) = pair().unwrap();
-        let sealed = command(&["a"], &[]).seal().unwrap();
-        let request = Request::Spawn { id: 7, leftover_grace_ms: 1 };
-        send(ours.as_fd(), &request, &[sealed.as_raw_fd()]).unwrap();
-        drop(ours);
-        let (request, mut fds) = receive::<Request>(theirs.as_fd()).unwrap().unwrap();
-        assert!(matches!(request, Request::Spawn { id: 7, .. }));
-        assert_eq!(Command::unseal(fds.remove(0)).unwrap(), command(&["a"], &[]));
-        assert!(receive::<Request>(theirs.as_fd()).unwrap().is_none());
+    fn descriptors_and_commands_of_any_size_travel_with_their_message() {
+        for size in [1, COMMAND_BYTES - 100, COMMAND_BYTES + 100, 1 << 20] {
+            let (ours, theirs) = pair().unwrap();
+            let large = "x".repeat(size);
+            let packed = sealed("", &["a"], &[("LARGE", &large)]).pack().unwrap();
+            assert_eq!(packed.file.is_some(), size > COMMAND_BYTES);
+            let request = Request::Spawn { id: 7, leftover_grace_ms: 1 };
+            let fds: Vec<RawFd> = packed.file.iter().map(AsRawFd::as_raw_fd).collect();
+            send(ours.as_fd(), &request, &packed.bytes, &fds).unwrap();
+            drop(ours);
+            let mut inbox = Inbox::new();
+            let mut received = inbox.receive::<Request>(theirs.as_fd()).unwrap().unwrap();
+            assert!(matches!(received.message, Request::Spawn { id: 7, .. }));
+            let file = received.fds.pop();
+            let payload = file.map_or(received.payload.to_vec(), |file| unpack(file).unwrap());
+            let command = Command::decode(&payload).unwrap();
+            assert_eq!(command.env[0].to_bytes().len(), "LARGE=".len() + size);
+            assert!(inbox.receive::<Request>(theirs.as_fd()).unwrap().is_none());
+        }
     }
 }

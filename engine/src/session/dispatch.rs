@@ -42,6 +42,8 @@ pub(super) struct Dispatcher<'r> {
     pub(super) options: Options,
     /// How many looks may be under way at once.
     pub(super) looks: Arc<tokio::sync::Semaphore>,
+    /// Committed events that nobody was told of yet.
+    pub(super) untold: Vec<(Vec<StoredEvent>, Vec<Event>)>,
 }
 
 /// Inputs that are not decided on yet, and where new ones come from.
@@ -65,6 +67,7 @@ impl Dispatcher<'_> {
             timers: CancellationToken::new(),
         };
         let result = self.turn(&mut inbox).await;
+        self.tell();
         inbox.timers.cancel();
         if result.is_err() {
             // The journal cannot be written: nothing new starts, what runs is ended, and the
@@ -98,10 +101,8 @@ impl Dispatcher<'_> {
             reason: "the saved plan was stale before anything was begun".to_owned(),
             signature: None,
         };
-        let event = Event::RunAbandoned { person };
-        self.machine.state.apply(now_ms(), &event);
-        let new = encode(&event, &self.vault)?;
-        self.append(&[(new, event)])?;
+        self.append_one(Event::RunAbandoned { person })?;
+        self.tell();
         Ok(())
     }
 
@@ -121,8 +122,8 @@ impl Dispatcher<'_> {
             // The Markdown is brought up to date before the run is said to be over: a kill in
             // between leaves a run that resume finishes, not a file that nobody comes back to.
             let end = events.iter().position(|e| matches!(e, Event::RunEnded { .. }));
-            let (work, over) = events.split_at(end.unwrap_or(events.len()));
-            if !self.commit(inbox, work)? {
+            let over = events.split_off(end.unwrap_or(events.len()));
+            if !self.commit(inbox, events)? {
                 continue;
             }
             if end.is_some() && !inbox.queue.is_empty() {
@@ -141,7 +142,18 @@ impl Dispatcher<'_> {
                 }
                 self.perform(inbox, action);
             }
+            // What was begun goes its way first: steps do not wait for a slow screen.
+            if !self.untold.is_empty() {
+                tokio::task::yield_now().await;
+                self.tell();
+            }
             self.wait(inbox).await;
+        }
+    }
+
+    fn tell(&mut self) {
+        for (stored, events) in self.untold.drain(..) {
+            self.reporter.committed(&self.machine.state, &stored, &events);
         }
     }
 
@@ -320,8 +332,7 @@ impl Dispatcher<'_> {
     fn apply(&mut self, inbox: &mut Inbox, step: StepIx, attempt: u32) {
         let token = self.token(inbox, step);
         let sender = inbox.sender.clone();
-        // Outputs that this step uses may have come since it was built.
-        self.workshop.forget(step);
+        self.workshop.refresh(step);
         let built = match self.workshop.step(&self.machine, step) {
             Ok(built) => built,
             Err(why) => {
@@ -398,28 +409,21 @@ impl Dispatcher<'_> {
 
     /// Commits events. `false` when the machine starts over, because somebody answered at the very
     /// moment at which the run was to end.
-    fn commit(&mut self, inbox: &mut Inbox, events: &[Event]) -> Result<bool, SessionError> {
-        if events.is_empty() {
-            return Ok(true);
-        }
-        let encoded: Vec<(NewEvent, Event)> = events
-            .iter()
-            .map(|e| Ok((encode(e, &self.vault)?, e.clone())))
-            .collect::<Result<_, SessionError>>()?;
-        match self.append(&encoded) {
+    fn commit(&mut self, inbox: &mut Inbox, mut events: Vec<Event>) -> Result<bool, SessionError> {
+        match self.append(&mut events) {
             Err(SessionError::Journal(JournalError::Moved { .. })) => {}
-            other => return other.map(|_| true),
+            other => return other.map(|()| true),
         }
         let foreign = self.journal.events_after(&self.run, self.head)?;
         self.head = foreign.last().map_or(self.head, |e| e.seq);
         let ends = |e: &Event| matches!(e, Event::RunEnded { .. });
         if events.iter().any(ends) {
-            let kept: Vec<_> = encoded.into_iter().filter(|(_, e)| !ends(e)).collect();
-            self.append(&kept)?;
+            events.retain(|e| !ends(e));
+            self.append(&mut events)?;
             self.start_over(inbox)?;
             return Ok(false);
         }
-        self.append(&encoded)?;
+        self.append(&mut events)?;
         for stored in &foreign {
             inbox.queue.push_back(Input::Answered(Box::new(decode(stored)?)));
         }
@@ -428,54 +432,53 @@ impl Dispatcher<'_> {
 
     /// Builds the machine anew from the journal; whatever waited looks at the answers now.
     fn start_over(&mut self, inbox: &mut Inbox) -> Result<(), SessionError> {
-        let mut state = super::load_run(&self.journal, &self.run)?;
+        let state = super::load_run(&self.journal, &self.run)?;
         let resumed = Event::RunResumed {
             owner: state.owner.clone(),
             plan: None,
             revisions: Vec::new(),
             forced: state.forced.clone(),
         };
-        state.apply(now_ms(), &resumed);
         self.machine = Machine::new(state, self.options.clone());
-        let encoded = encode(&resumed, &self.vault)?;
-        self.append(&[(encoded, resumed)])?;
+        self.append_one(resumed)?;
         inbox.queue.push_back(Input::Begin);
         Ok(())
     }
 
-    fn append(&mut self, events: &[(NewEvent, Event)]) -> Result<Vec<StoredEvent>, SessionError> {
-        if events.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (new, plain): (Vec<NewEvent>, Vec<Event>) = events.iter().cloned().unzip();
-        let projections = self.projections(&plain);
-        let stored = self.journal.append_expecting(
-            &self.run,
-            self.head,
-            jiff::Timestamp::now(),
-            &new,
-            &projections,
-        )?;
-        self.head = stored.last().map_or(self.head, |e| e.seq);
-        self.reporter.committed(&self.machine.state, &stored, &plain);
-        Ok(stored)
+    /// Takes an event of ours in and appends it.
+    fn append_one(&mut self, event: Event) -> Result<(), SessionError> {
+        self.machine.state.apply(now_ms(), &event);
+        self.append(&mut vec![event])
     }
 
-    fn projections(&self, events: &[Event]) -> Vec<Projection> {
-        projections(&self.machine.state, events, self.owner.as_ref())
+    /// Appends the events that the state has taken in; on success none of them is left.
+    fn append(&mut self, events: &mut Vec<Event>) -> Result<(), SessionError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let new: Vec<NewEvent> =
+            events.iter().map(|event| encode(event, &self.vault)).collect::<Result<_, _>>()?;
+        let derived = projections(&self.machine.state, events, self.owner.as_ref());
+        let now = jiff::Timestamp::now();
+        let stored = self.journal.append_expecting(&self.run, self.head, now, &new, &derived)?;
+        self.head = stored.last().map_or(self.head, |e| e.seq);
+        self.untold.push((stored, std::mem::take(events)));
+        Ok(())
     }
 
     fn write_back(&mut self, last: bool) -> Result<(), SessionError> {
         let Some(writeback) = &mut self.writeback else { return Ok(()) };
         let Some(written) = writeback.sync(&self.machine.state, last)? else { return Ok(()) };
+        if !written.notices.is_empty() {
+            self.tell();
+        }
         for notice in &written.notices {
             self.reporter.notice(notice);
         }
-        let Some(event) = written.event else { return Ok(()) };
-        self.machine.state.apply(now_ms(), &event);
-        let new = encode(&event, &self.vault)?;
-        self.append(&[(new, event)])?;
-        Ok(())
+        match written.event {
+            Some(event) => self.append_one(event),
+            None => Ok(()),
+        }
     }
 }
 

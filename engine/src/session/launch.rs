@@ -1,7 +1,7 @@
 //! Children of steps, through the supervisor.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::world::World;
 use crate::kind::{BaseEnv, CommandOutcome, CommandSpec, ErrorCause, Launcher, StepError};
 use crate::process::{
     Account, Cause, ChildSpec, Exit, NamedProcess, ProcessError, ServiceEntry, ServiceSpec,
-    ServiceStarter, Stdin, Supervisor, SupervisorConfig,
+    ServiceStarter, Stdin, Supervisor, SupervisorConfig, find_program,
 };
 
 /// The most of standard output that a step may hand on as outputs.
@@ -31,11 +31,16 @@ pub(crate) struct Supervised {
     config: SupervisorConfig,
     supervisor: OnceCell<Supervisor>,
     pub(super) env: Arc<BaseEnv>,
+    /// The same for children of the engine's own account: each name once, the last one wins.
+    child_env: Arc<Vec<(OsString, OsString)>>,
     vault: Arc<Vault>,
     lines: Option<mpsc::Sender<Line>>,
     services: ServiceStarter,
     /// The identities of children that run now.
     names: Mutex<BTreeSet<String>>,
+    /// Where the shells are. Nearly every step is a script, and a shell is not what a step
+    /// installs: it is looked for once.
+    shells: Shells,
 }
 
 /// An identity that no other running child has; free again when dropped.
@@ -67,6 +72,32 @@ impl Drop for Name<'_> {
     }
 }
 
+/// The shells of this `PATH`.
+struct Shells(Vec<(&'static str, PathBuf)>);
+
+impl Shells {
+    fn find(env: &[(OsString, OsString)]) -> Self {
+        let path = env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
+        // A relative folder is another one for each step.
+        let fixed = |path: &&OsStr| std::env::split_paths(path).all(|folder| folder.is_absolute());
+        let Some(path) = path.filter(fixed) else { return Self(Vec::new()) };
+        let find = |name| Some((name, find_program(Path::new(name), path, Path::new("/")).ok()?));
+        Self(["sh", "bash"].into_iter().filter_map(find).collect())
+    }
+
+    /// The file of a shell, unless the step has a `PATH` of its own; other programs stay a name.
+    fn known<'a>(&'a self, program: &'a OsStr, spec: &CommandSpec) -> &'a OsStr {
+        let own_path = || {
+            let names = spec.env.iter().map(|(name, _)| name);
+            names.chain(spec.secret_env.iter().map(|(name, _)| name)).any(|name| name == "PATH")
+        };
+        match self.0.iter().find(|(name, _)| program == *name) {
+            Some((_, path)) if !own_path() => path.as_os_str(),
+            _ => program,
+        }
+    }
+}
+
 impl Supervised {
     pub(super) fn new(
         world: &World,
@@ -78,9 +109,20 @@ impl Supervised {
         let (program, mut args) = world.supervisor.clone();
         args.extend(lock_file.iter().map(OsString::from));
         let config = SupervisorConfig { program, args, lock_file };
-        let (supervisor, env, names) = (OnceCell::new(), Arc::new(env), Mutex::default());
-        let services = world.services.clone();
-        Arc::new(Self { config, supervisor, env, vault, lines, services, names })
+        let once: BTreeMap<OsString, OsString> = env.0.iter().cloned().collect();
+        let child_env: Vec<(OsString, OsString)> = once.into_iter().collect();
+        let shells = Shells::find(&child_env);
+        Arc::new(Self {
+            config,
+            supervisor: OnceCell::new(),
+            env: Arc::new(env),
+            child_env: Arc::new(child_env),
+            vault,
+            lines,
+            services: world.services.clone(),
+            names: Mutex::default(),
+            shells,
+        })
     }
 
     /// Ends every child at once.
@@ -99,10 +141,10 @@ impl Supervised {
         }
     }
 
-    fn environment(&self, spec: &CommandSpec, base: bool) -> Vec<(OsString, OsString)> {
+    /// What the command adds to the environment of all; the last word on a name is a secret's.
+    fn environment(spec: &CommandSpec) -> Vec<(OsString, OsString)> {
         use std::os::unix::ffi::OsStringExt as _;
-        let base = self.env.0.iter().filter(|_| base);
-        let mut all: BTreeMap<OsString, OsString> = base.cloned().collect();
+        let mut all = BTreeMap::<OsString, OsString>::new();
         for (name, value) in &spec.env {
             all.insert(name.into(), value.into());
         }
@@ -130,9 +172,13 @@ impl Supervised {
             return Err(StepError::new(ErrorCause::NotStarted, "there is no program to run"));
         };
         let name = Name::take(&self.names, identity);
-        let mut child = ChildSpec::new(program, &spec.cwd, &name.name);
+        // Another account gets nothing of our environment, so it has no `PATH` of ours either.
+        let own = account.is_none();
+        let known = if own { self.shells.known(program, &spec) } else { program.as_os_str() };
+        let mut child = ChildSpec::new(known, &spec.cwd, &name.name);
         child.args = args.to_vec();
-        child.env = self.environment(&spec, account.is_none());
+        child.base_env = if own { Arc::clone(&self.child_env) } else { Arc::default() };
+        child.env = Self::environment(&spec);
         child.account = account;
         child.stdin = match (&spec.stdin, spec.read_from.take()) {
             (_, Some(end)) => Stdin::From(end),

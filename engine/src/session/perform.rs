@@ -72,9 +72,11 @@ impl Workshop {
         built
     }
 
-    /// A step's outputs moved: what was built with the old ones is built anew.
-    pub(super) fn forget(&mut self, ix: StepIx) {
-        self.built.remove(&ix);
+    /// The outputs that a step uses may have moved: what was built with the old ones is built anew.
+    pub(super) fn refresh(&mut self, ix: StepIx) {
+        if plan::has_references(&self.plan.steps[ix].with) {
+            self.built.remove(&ix);
+        }
     }
 
     pub(super) fn build(
@@ -179,8 +181,10 @@ pub(super) async fn apply(
 ) -> Result<Box<Applied>, Box<StepError>> {
     let hands = Hands::new(look, Some(log));
     let result = bounded(&hands, step.apply(&hands)).await;
+    let told = vault.too_short();
     match result {
         Ok(mut applied) => {
+            applied.notes.extend(told);
             // What is a secret stays one, also as an output.
             for value in applied.outputs.values_mut() {
                 *value = vault.redact(std::mem::take(value));
@@ -188,6 +192,7 @@ pub(super) async fn apply(
             Ok(Box::new(applied))
         }
         Err(mut error) => {
+            error.said.extend(told);
             for value in error.outputs.values_mut() {
                 *value = vault.redact(std::mem::take(value));
             }

@@ -567,6 +567,7 @@ impl<'w> Driver<'w> {
             stale: Vec::new(),
             options,
             looks,
+            untold: Vec::new(),
         }
         .drive()
         .await;

@@ -198,9 +198,6 @@ fn what_cannot_start_says_why(folder: &Path) {
     long.args = vec!["x".repeat(1 << 20).into()];
     let error = run(long).unwrap_err();
     assert!(error.to_string().ends_with("(arguments and environment are too large)"), "{error}");
-    let mut no_folder = spec("true");
-    no_folder.log = Some(folder.join("missing/log"));
-    check(no_folder, None, &format!("create the log file `{here}/missing/log`"));
 }
 
 fn a_large_environment_arrives(folder: &Path) {

@@ -18,6 +18,10 @@ const SECRET: &str = "correct-horse-battery-staple";
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("the_log_has_both_streams_in_order", the_log_has_both_streams_in_order),
+        trial(
+            "a_log_is_made_by_the_first_output_and_shared",
+            a_log_is_made_by_the_first_output_and_shared,
+        ),
         trial("captured_output_is_whole_and_the_rest_redacted", captured_output),
         trial("a_capture_has_a_limit", a_capture_has_a_limit),
         trial("input_is_passed_and_need_not_be_read", input_is_passed_and_need_not_be_read),
@@ -36,6 +40,20 @@ fn the_log_has_both_streams_in_order(folder: &Path) {
     assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(finished.tail, ["a", "b", "c", "d"]);
     assert_eq!(finished.output_bytes, 7);
+}
+
+fn a_log_is_made_by_the_first_output_and_shared(folder: &Path) {
+    let log = folder.join("log");
+    run(sh(folder, "exit 0")).unwrap();
+    assert!(!log.exists());
+    run(sh(folder, "echo a")).unwrap();
+    run(sh(folder, "echo b")).unwrap();
+    assert_eq!(fs::read_to_string(&log).unwrap(), "a\nb\n");
+    let mut nowhere = sh(folder, "echo a; exit 3");
+    nowhere.log = Some(folder.join("missing/log"));
+    let finished = run(nowhere).unwrap();
+    assert_eq!(finished.exit, Exit::Code(3));
+    assert_eq!(finished.log_error.unwrap().kind(), std::io::ErrorKind::NotFound);
 }
 
 fn captured_output(folder: &Path) {

@@ -92,13 +92,19 @@ impl Binder<'_> {
         self.clauses(&mut built.steps);
         let preconditions = self.preconditions(file_plan, &scope);
         let implied = self.check_outputs(&built);
-        let edges = self.edges(implied)?;
+        let edges = self.edges(implied.clone())?;
         let graph = Graph::new(&edges.needs);
         // The edges were found to be free of cycles.
         let order = graph.order().ok()?;
         let mut before = Order::new(&graph, &order);
         self.holds(&mut built.steps, &mut before);
-        self.races(&built.resources, &order, &mut before);
+        let mut sources = self.races(&built.resources, &order, &mut before);
+        for (ix, step) in built.steps.iter_mut().enumerate() {
+            step.sources = std::mem::take(&mut sources[ix]);
+            step.sources.extend(&implied[ix]);
+            step.sources.sort_unstable();
+            step.sources.dedup();
+        }
         let brackets = self.brackets(file_plan, &edges, &built);
         for (step, (needs, people)) in
             built.steps.iter_mut().zip(edges.needs.into_iter().zip(edges.people))
@@ -214,6 +220,7 @@ fn reorder(mut plan: Plan, order: &[StepIx]) -> Plan {
     for step in &mut plan.steps {
         moved(&mut step.needs);
         moved(&mut step.holds);
+        moved(&mut step.sources);
     }
     for task in &mut plan.tasks {
         moved(&mut task.steps);
