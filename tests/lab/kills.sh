@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# RAIL-PL-WP-0001 on a lab, with the engine killed in each of its steps, and resumed. The world must
+# look as after a run that nobody disturbed, and must have been worked on as often.
+#
+#   tests/lab/kills.sh [SEED [SIZE]]     WORKPLAN_BIN names the binary
+set -euo pipefail
+: "${WORKPLAN_BIN:?names the binary}"
+seed=${1:-$((RANDOM * 32768 + RANDOM))} size=${2:-1}
+WORKPLAN_BIN=$(realpath "$WORKPLAN_BIN")
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+engine=
+at_end() {
+    if [ -n "$engine" ]; then kill -9 "$engine" 2>/dev/null || true; fi
+    finish
+}
+trap at_end EXIT
+
+# What the servers say that was done to them, a line each: databases made, tables filled, releases
+# changed, commits. Logs are the servers' own.
+worked() {
+    printf 'databases made: %s\n' "$(logged 'CREATE DATABASE')"
+    printf 'tables filled: %s\n' "$(logged 'COPY .* FROM stdin')"
+    printf 'commits: %s\n' "$(commits)"
+    printf 'backups: %s\n' "$(backups)"
+    printf 'revisions of releases: %s\n' "$(cat "$lab"/world/*/releases/*/release.json | grep -c '"revision":')"
+}
+logged() { cat "$lab"/world/platform/pods/*/postgresql.log 2>/dev/null | grep -cE -- "statement: $1" || true; }
+
+# Runs `workplan ARGS…` in the background until the line says that STEP runs, waits a moment, kills.
+kill_in() { # kill_in STEP ARGS…
+    local step=$1 moment
+    shift
+    : >"$scratch/said"
+    (cd "$lab/railiance-platform" && exec "$WORKPLAN_BIN" "$@" </dev/null >"$scratch/said" 2>&1) &
+    engine=$!
+    while ! grep -qE "^$step +(running|waiting)" "$scratch/said"; do
+        kill -0 "$engine" 2>/dev/null || { engine=; return 1; }
+        sleep 0.02
+    done
+    # A tenth of a second up to one, another one in each step.
+    moment=$((RANDOM % 10))
+    sleep "0.$moment"
+    kill -9 "$engine" 2>/dev/null || true
+    wait "$engine" 2>/dev/null || true
+    engine=
+}
+
+printf 'seed %s, size %s\n' "$seed" "$size"
+check "lab up" workplan lab up --dir "$lab" --seed "$seed" --size "$size"
+[ "$failed" -eq 0 ] || exit 1
+# Two labs of one seed differ in what is drawn for safety; a lab and its copy do not.
+check "lab down, kept" workplan lab down --dir "$lab" --keep
+cp -a "$lab" "$scratch/base"
+check "up again" workplan lab up --dir "$lab"
+check "a run that nobody disturbs" inside run --target lab "${plan_file#*/}" --yes
+undisturbed=$(digest)
+parts undisturbed
+worked >"$scratch/undisturbed.worked"
+steps=$(grep -oE '^T0[0-9]\.[a-z_]+ +running' "$scratch/said" | awk '{ print $1 }')
+check "lab down" workplan lab down --dir "$lab"
+mv "$scratch/base" "$lab"
+check "the copy is up" workplan lab up --dir "$lab"
+
+first=1 killed=0
+for step in $steps; do
+    if [ "$first" = 1 ]; then
+        first=0
+        check "killed in $step" kill_in "$step" run --target lab "${plan_file#*/}" --yes
+    else
+        # Where the kill before came after the effect, the step is adopted and does not run again.
+        if kill_in "$step" resume --yes; then
+            killed=$((killed + 1))
+            ok "killed in $step"
+        elif grep -qE "^$step +(adopted|done|so already)" "$scratch/said"; then
+            ok "not killed in $step: it was over"
+        else
+            bad "resume up to $step"
+            break
+        fi
+    fi
+done
+if inside status --json && grep -qE '"state": "(succeeded|rolled_back)"' "$scratch/said"; then
+    ok "the run is over"
+else
+    check "resume to the end" inside resume --yes
+fi
+printf '      killed in %s steps\n' "$((killed + 1))"
+check "T01 and T02 are done" both_done
+worked >"$scratch/killed.worked"
+# A copy that was killed is begun once more.
+sed 's/^/      /' "$scratch/killed.worked"
+if diff "$scratch/undisturbed.worked" "$scratch/killed.worked" >"$scratch/said"; then
+    ok "as often as undisturbed"
+elif ! diff "$scratch/undisturbed.worked" "$scratch/killed.worked" |
+    grep -E '^[<>]' | grep -vqE 'databases made|tables filled'; then
+    made=$(sed -n 's/^databases made: //p' "$scratch/undisturbed.worked")
+    now=$(sed -n 's/^databases made: //p' "$scratch/killed.worked")
+    check "as often as undisturbed, but for one copy begun once more" test "$now" -le $((made + 1))
+else
+    bad "as often as undisturbed"
+fi
+parts killed
+differing undisturbed killed
+check "the world is as after the run that nobody disturbed" test "$(digest)" = "$undisturbed"
