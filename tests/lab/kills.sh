@@ -4,9 +4,6 @@
 #
 #   tests/lab/kills.sh [SEED [SIZE]]     WORKPLAN_BIN names the binary
 set -euo pipefail
-: "${WORKPLAN_BIN:?names the binary}"
-seed=${1:-$((RANDOM * 32768 + RANDOM))} size=${2:-1}
-WORKPLAN_BIN=$(realpath "$WORKPLAN_BIN")
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

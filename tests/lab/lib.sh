@@ -1,5 +1,9 @@
 # shellcheck shell=bash
 # What the tests on a lab share: words, a scratch folder with a lab in it, and its end.
+: "${WORKPLAN_BIN:?names the binary}"
+# The arguments of the test: SEED [SIZE].
+seed=${1:-$((RANDOM * 32768 + RANDOM))} size=${2:-1}
+WORKPLAN_BIN=$(realpath "$WORKPLAN_BIN")
 PATH=$PATH:/usr/sbin:${WORKPLAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/workplan}/bin
 export NO_COLOR=1
 
