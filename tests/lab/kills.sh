@@ -52,10 +52,10 @@ check "lab down, kept" workplan lab down --dir "$lab" --keep
 cp -a "$lab" "$scratch/base"
 check "up again" workplan lab up --dir "$lab"
 check "a run that nobody disturbs" inside run --target lab "${plan_file#*/}" --yes
+steps=$(grep -oE '^T0[0-9]\.[a-z_]+ +running' "$scratch/said" | awk '{ print $1 }')
 undisturbed=$(digest)
 parts undisturbed
 worked >"$scratch/undisturbed.worked"
-steps=$(grep -oE '^T0[0-9]\.[a-z_]+ +running' "$scratch/said" | awk '{ print $1 }')
 check "lab down" workplan lab down --dir "$lab"
 mv "$scratch/base" "$lab"
 check "the copy is up" workplan lab up --dir "$lab"
