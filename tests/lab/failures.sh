@@ -15,7 +15,7 @@ at_end() {
 }
 trap at_end EXIT
 
-gitea_works() { inside do app.check --target lab --with release=gitea --with namespace=default --yes; }
+gitea_works() { inside "do" app.check --target lab --with release=gitea --with namespace=default --yes; }
 # A file of the old world's first database server.
 old=world/default/pods/gitea-postgresql-ha-postgresql-0
 port_of() { sed -nE "s/^port = '?([0-9]+)'?.*/\1/p" "$lab/$1/postgresql.conf" | head -n 1; }
@@ -31,9 +31,7 @@ fails() { # fails WHAT WORDS COMMAND…
 back() { # back WHAT
     check "$1: Gitea works" gitea_works
     check "$1: rollback" inside rollback --yes
-    parts back
-    differing start back
-    check "$1: everything is as it was" test "$(digest)" = "$start"
+    check "$1: everything is as it was" same_world start back
 }
 run() { inside run --target lab "${plan_file#*/}" --yes; }
 # The run, with something done as soon as a step runs.
@@ -55,7 +53,6 @@ run_and() { # run_and STEP COMMAND…
 printf 'seed %s, size %s\n' "$seed" "$size"
 check "lab up" workplan lab up --dir "$lab" --seed "$seed" --size "$size"
 [ "$failed" -eq 0 ] || exit 1
-start=$(digest)
 parts start
 
 # The key that the values are sealed for is another one.
@@ -67,7 +64,7 @@ if [ "$code" -eq 0 ]; then bad "wrong key: the run passes"; else ok "wrong key: 
 if said 'decrypt|key|age'; then ok "wrong key: it says so"; else bad "wrong key: no word of it"; fi
 mv "$scratch/age.txt" "$lab/keys/age.txt"
 inside rollback --yes || true
-check "wrong key: everything is as it was" test "$(digest)" = "$start"
+check "wrong key: everything is as it was" same_world start back
 
 # No space for the backup.
 if [ "$(id -u)" = 0 ] && cp -a "$lab/backup" "$scratch/backup" &&
@@ -116,7 +113,7 @@ exec '$real' "\$@"
 FAKE
 chmod 0755 "$scratch/fake/gitea"
 PATH=$scratch/fake:$PATH fails "a Gitea that does not come up" 'gitea' run
-said '^T02.deploy +failed' && ok "… at its deploy" || bad "… at its deploy"
+check "… at its deploy" said '^T02.deploy +failed'
 back "a Gitea that does not come up"
 
 # After all of this nothing is in the way.

@@ -53,9 +53,10 @@ starts() {
 }
 commits() { for repo in "$lab"/railiance-*; do git -C "$repo" rev-list --all --count; done | paste -sd' '; }
 backups() { find "$lab/backup" -name manifest.json 2>/dev/null | wc -l; }
-# What differs between two digests, by parts.
-differing() { # differing BEFORE AFTER
-    diff "$scratch/$1.json" "$scratch/$2.json" >"$scratch/said" || true
+# Whether the world is as it was when its parts were written down; says what differs.
+same_world() { # same_world BEFORE NOW
+    parts "$2"
+    diff "$scratch/$1.json" "$scratch/$2.json" >"$scratch/said"
 }
 
 finish() {
