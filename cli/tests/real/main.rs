@@ -5,3 +5,4 @@ mod edits;
 mod ground;
 mod kills;
 mod state;
+mod stops;
