@@ -1,8 +1,10 @@
 //! An engine that is stopped for longer than its deadlines, and one whose terminal goes away.
 
-use std::process::Child;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -51,4 +53,64 @@ fn what_did_not_end_while_the_engine_was_stopped_is_late() {
     let log = ground.run(&["status"], 0);
     assert!(log.contains("did not end within 1s"), "it is named: {log}");
     assert!(ground.ran().is_empty());
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_the_run_in_order() {
+    let ground = Ground::new(
+        "# T\n\n```sh step=slow check=\"test -f slow\"\ntouch begun\nwhile ! test -f go; do sleep 0.02; done\necho slow >>ran\ntouch slow\n```\n\n```sh step=after check=\"test -f after\"\ntouch after\n```\n",
+    );
+    let terminal = nix::pty::openpty(None, None).expect("a terminal");
+    // Our end must not be open in the child, or it would never see it close.
+    fcntl(&terminal.master, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).expect("a descriptor");
+    let plain = ground.command(&["run", "plan.md", "--yes"]);
+    // It takes a session of its own for the terminal to be its.
+    let mut command = Command::new("setsid");
+    command.arg("--ctty").arg(plain.get_program()).args(plain.get_args());
+    command.current_dir(ground.path()).env_clear().env("TERM", "xterm");
+    for (name, value) in plain.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    let end = || Stdio::from(terminal.slave.try_clone().expect("a descriptor"));
+    command.stdin(end()).stdout(end()).stderr(end());
+    let mut child = command.spawn().expect("setsid starts");
+    drop((command, terminal.slave));
+    wait_for(|| ground.file("begun").exists());
+    drop(terminal.master);
+    // Nobody is left to be told, and the step may finish all the same.
+    ground.write("go", "");
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.signal(), Some(Signal::SIGHUP as i32), "{status:?}");
+    assert_eq!((ground.state().as_str(), ground.step("slow").as_str()), ("interrupted", "done"));
+    assert!(!ground.file("after").exists());
+    ground.run(&["resume", "--yes"], 0);
+    assert_eq!(ground.ran(), ["slow"], "once");
+    assert!(ground.file("after").exists());
+}
+
+#[test]
+fn a_copy_of_the_state_folder_is_refused_while_the_first_is_at_work_and_looks_afterwards() {
+    let text = |check: &str| {
+        format!(
+            "# T\n\n```sh step=slow{check}\ntouch begun\nwhile ! test -f go; do sleep 0.02; done\necho slow >>ran\n```\n"
+        )
+    };
+    for (check, code, word) in
+        [(" check=\"test -f ran\"", 0, "slow  adopted"), ("", 8, "`slow` cannot be told")]
+    {
+        let ground = Ground::new(&text(check));
+        let mut child = ground.spawn(&["--state", "first", "run", "plan.md", "--yes"]);
+        wait_for(|| ground.file("begun").exists());
+        let mut copy = Command::new("cp");
+        copy.args(["-r", "first", "second"]).current_dir(ground.path());
+        assert!(copy.status().expect("cp runs").success());
+        let text = ground.run(&["--state", "second", "resume", "--yes"], 6);
+        assert!(text.contains("in use"), "{text}");
+        ground.write("go", "");
+        assert_eq!(child.wait().expect("it ends").code(), Some(0));
+        // The copy does not know how it went on, so it looks, and asks where it cannot.
+        let text = ground.run(&["--state", "second", "resume", "--yes"], code);
+        assert!(text.contains(word), "{text}");
+        assert_eq!(ground.ran(), ["slow"], "once");
+    }
 }
