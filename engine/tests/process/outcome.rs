@@ -313,7 +313,7 @@ pub(crate) fn engine_that_measures(folder: &Path) {
         }
         times.sort_unstable();
         plain.sort_unstable();
-        println!("{} {}", times[250].as_micros(), plain[250].as_micros());
+        println!("{} {}", times[0].as_micros(), plain[0].as_micros());
     });
 }
 
@@ -324,6 +324,7 @@ fn spawning_is_cheap(folder: &Path) {
     assert!(engine.wait().unwrap().success());
     let micros: Vec<i64> = said.split_whitespace().map(|word| word.parse().unwrap()).collect();
     let [supervised, plain] = micros[..] else { panic!("{said}") };
-    // Far below 1 ms on a quiet machine; this only notices a wait that should not be there.
+    // The quickest of 500, which other work on the machine hardly touches: far below 1 ms. This only
+    // notices a wait that should not be there.
     assert!(supervised - plain < 10_000, "{said}");
 }
