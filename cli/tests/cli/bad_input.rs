@@ -211,7 +211,9 @@ fn tasks(id: &str, steps: &str) -> String {
 #[test]
 fn a_cycle_hides_no_other_finding() {
     let step = |id: &str, needs: &str, file: &str| {
-        format!("- id: {id}\n  uses: command\n  needs: [{needs}]\n  with: {{run: x, writes: [file/{file}]}}\n")
+        format!(
+            "- id: {id}\n  uses: command\n  needs: [{needs}]\n  with: {{run: x, writes: [file/{file}]}}\n"
+        )
     };
     // a and b wait for each other, c comes after a, so after both; d is in no order to e.
     let steps = [
