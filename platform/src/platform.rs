@@ -91,10 +91,12 @@ pub trait Operate: View {
     async fn deploy(&self, spec: &ReleaseSpec) -> Result<Release, PlatformError>;
 
     /// Brings a release out of `pending-*`: back to its last good revision, or away where there
-    /// was none. Volumes stay.
+    /// was none. Volumes stay. What was scaled to nothing before it was begun is again.
     async fn settle(&self, at: &ReleaseRef) -> Result<(), PlatformError>;
 
-    /// Goes back to a revision, as a new revision.
+    /// Goes back to a revision, as a new revision. A workload that was scaled to nothing before the
+    /// newest revision was made is again: an application that somebody stopped is not started by
+    /// the way back.
     async fn roll_back(
         &self,
         at: &ReleaseRef,

@@ -45,5 +45,7 @@ pub fn catalogue() -> Registry {
         .with(postgres::Compare)
         .with(postgres::Copy)
         .with(postgres::Database)
+        .with(postgres::Fence)
+        .with(postgres::Publish)
         .with(postgres::Role)
 }

@@ -162,6 +162,10 @@ pub struct PlanStep {
     /// The steps whose result must still stand when this one begins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<StepIx>,
+    /// The steps before it that give or last change what it reads: whose outputs it uses, and who
+    /// writes a resource that it reads. That it is so says something only while they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<StepIx>,
     /// What comes after it cannot be taken back without loss.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub point_of_no_return: bool,

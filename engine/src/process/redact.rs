@@ -10,8 +10,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
 const MASK: &[u8] = b"***";
-/// Shorter secrets are taken out as they are only: their encodings are too common.
-const ENCODED_FROM: usize = 4;
+/// Shorter secrets are not looked for: what they are made of is everywhere, and taking it out would
+/// change outputs that have nothing to do with them.
+const FOUND_FROM: usize = 4;
 /// Shorter lines of a secret of several lines are not taken out on their own.
 const LINE_FROM: usize = 8;
 /// Shorter inner parts of a Base64 text are not taken out.
@@ -20,11 +21,12 @@ const BASE64_FROM: usize = 8;
 /// Replaces every occurrence of some secrets by `***`.
 ///
 /// Besides a secret itself it knows: the secret without trailing line ends, each of its lines of
-/// at least 8 bytes, and, from 4 bytes on, its Base64 (standard and URL alphabet, at any offset in
-/// a larger text, unbroken), percent-encoded, JSON-escaped, SQL-quoted and shell-quoted forms.
+/// at least 8 bytes, and its Base64 (standard and URL alphabet, at any offset in a larger text,
+/// unbroken), percent-encoded, JSON-escaped, SQL-quoted and shell-quoted forms.
 ///
-/// All non-empty secrets are taken out, also a secret of one byte, which makes logs unreadable.
-/// Where two secrets overlap, the one that starts first is replaced, the longer at the same start.
+/// A secret of fewer than 4 bytes, line ends at its end not counted, is not taken out, see
+/// [`Redactor::finds`]. Where two secrets overlap, the one that starts first is replaced, the longer
+/// at the same start.
 #[derive(Clone)]
 pub struct Redactor {
     matcher: Option<Matcher>,
@@ -71,6 +73,13 @@ impl Redactor {
             .build(&forms)
             .expect("secrets are far below the automaton's limit of 2^31 states");
         Redactor { matcher: Some(Matcher { automaton, forms, first, longest }) }
+    }
+
+    /// Whether a secret is long enough to be looked for. One that is not must be told of where it is
+    /// read: nothing keeps it out of what is shown.
+    #[must_use]
+    pub fn finds(secret: &[u8]) -> bool {
+        without_ends(secret).len() >= FOUND_FROM
     }
 
     /// Redacts a whole text.
@@ -182,12 +191,18 @@ impl Matcher {
     }
 }
 
+/// Without line ends at its end.
+fn without_ends(secret: &[u8]) -> &[u8] {
+    let end = secret.iter().rposition(|byte| !b"\r\n".contains(byte)).map_or(0, |at| at + 1);
+    &secret[..end]
+}
+
 fn add_forms(secret: &[u8], forms: &mut BTreeSet<Vec<u8>>) {
-    add_encodings(secret, forms);
-    let trimmed = secret.trim_ascii_end();
-    if trimmed.len() < secret.len() && secret[trimmed.len()..].iter().all(|b| b"\r\n".contains(b)) {
-        add_encodings(trimmed, forms);
+    if !Redactor::finds(secret) {
+        return;
     }
+    add_encodings(secret, forms);
+    add_encodings(without_ends(secret), forms);
     for line in secret.split(|byte| *byte == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() >= LINE_FROM {
@@ -198,9 +213,6 @@ fn add_forms(secret: &[u8], forms: &mut BTreeSet<Vec<u8>>) {
 
 fn add_encodings(secret: &[u8], forms: &mut BTreeSet<Vec<u8>>) {
     forms.insert(secret.to_vec());
-    if secret.len() < ENCODED_FROM {
-        return;
-    }
     add_base64(secret, forms);
     for hex in [b"0123456789ABCDEF", b"0123456789abcdef"] {
         forms.insert(percent(secret, hex, b"%20"));

@@ -229,8 +229,15 @@ impl Machine {
         let attempt = self.state.steps[step].attempts;
         let name = self.name(step);
         let log = applied.log.clone();
+        let facts: Vec<String> = seen
+            .facts
+            .0
+            .iter()
+            .filter_map(|(name, fact)| Some(format!("{name}: {}", fact.value.as_ref()?)))
+            .collect();
         let fail = |what: String| {
             let mut error = StepError::failed(what);
+            error.said.clone_from(&facts);
             error.log = log.clone();
             error
         };

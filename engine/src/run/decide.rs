@@ -1,6 +1,6 @@
 //! The decisions: pure, so that every prefix of a run can be tested without input or output.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,9 @@ pub struct Machine {
     pub(super) order: Order,
     pub(super) due: Vec<bool>,
     pub(super) resolver: Option<Resolver>,
+    /// What steps that were found so give, while it is found out what is due: nothing is on record
+    /// before the end of it.
+    pub(super) seen_outputs: HashMap<StepIx, BTreeMap<String, serde_json::Value>>,
     /// What was found due, for a preview.
     pub marks: Vec<Mark>,
     pub(super) holds_left: HashMap<StepIx, usize>,
@@ -144,6 +147,7 @@ impl Machine {
             in_flight: 0,
             ready: BTreeSet::new(),
             resolver: None,
+            seen_outputs: HashMap::new(),
             marks: Vec::new(),
             holds_left: HashMap::new(),
             to_repair: HashMap::new(),
@@ -293,6 +297,9 @@ impl Machine {
             Purpose::Resolve => {
                 let seen = sight.observation.clone();
                 let asks = matches!(sight.wait, Some(Wait::Gate { .. }));
+                if seen.is_done() && !seen.outputs.is_empty() {
+                    self.seen_outputs.insert(step, seen.outputs.clone());
+                }
                 if let Some(mut resolver) = self.resolver.take() {
                     let plan = self.plan();
                     resolver.looked(&plan, &Known(self), step, seen, asks);

@@ -60,6 +60,7 @@ impl Machine {
     /// Finds out what is due.
     pub(super) fn resolve(&mut self) {
         let plan = self.plan();
+        self.seen_outputs.clear();
         let scope = self.state.asked.clone();
         self.resolver = Some(Resolver::start(&plan, scope.as_ref(), &Known(self)));
         self.mode = Mode::Resolve;

@@ -55,10 +55,12 @@ impl Machine {
         if let Some(value) = rec.evidence.as_ref().and_then(|e| e.outputs.get(name)) {
             return Some(value.clone());
         }
-        match self.options.past.get(&step) {
-            Some(Past::Succeeded { outputs, .. }) => outputs.get(name).cloned(),
-            _ => None,
+        if let Some(Past::Succeeded { outputs, .. }) = self.options.past.get(&step)
+            && let Some(value) = outputs.get(name)
+        {
+            return Some(value.clone());
         }
+        self.seen_outputs.get(&step)?.get(name).cloned()
     }
 
     /// Whether all outputs that a step's parameters refer to are known.

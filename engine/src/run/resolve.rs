@@ -2,7 +2,7 @@
 //!
 //! Pure: it says which steps to look at, is told what was seen, and ends with a mark on each.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::Scope;
 use crate::document::TaskStatus;
@@ -16,6 +16,8 @@ pub enum Mark {
     NotNeeded(String),
     /// A look is under way.
     Looking,
+    /// It uses what steps before it give, and they are looked at first.
+    Awaiting,
     /// It opens or closes a bracket in which nothing was due so far.
     Deferred,
     /// It is so.
@@ -55,6 +57,9 @@ pub trait Knowledge {
     fn bracket_open(&self, bracket: usize) -> bool;
 }
 
+/// Why a step is due that uses what is not known yet.
+const AWAITED: &str = "it uses what an earlier step will give";
+
 /// The computation under way.
 #[derive(Debug, Clone)]
 pub struct Resolver {
@@ -66,8 +71,16 @@ pub struct Resolver {
     active: Vec<bool>,
     /// For each step, the brackets that open when it acts.
     around: Vec<Vec<usize>>,
-    /// For each step, the proofs that need it.
-    proofs: Vec<Vec<StepIx>>,
+    /// For each step, whom its acting makes doubtful: the proofs that need it, and the steps that
+    /// read what it writes or gives.
+    doubts: Vec<Vec<StepIx>>,
+    /// Steps that use what others give, until those were looked at.
+    awaiting: BTreeSet<StepIx>,
+    /// Steps that were looked at only because another one reads what they write, and of which a
+    /// look says nothing: with why.
+    passed_over: HashMap<StepIx, String>,
+    /// Steps that are looked at only because another one reads what they write.
+    casual: HashSet<StepIx>,
     /// Goals, and what due steps need; a valid proof wants nothing.
     wanted: Vec<bool>,
     /// Gates that nothing wanted so far.
@@ -96,12 +109,11 @@ impl Resolver {
                 around[*step].push(ix);
             }
         }
-        let mut proofs = vec![Vec::new(); count];
+        let mut doubts = vec![Vec::new(); count];
         for (ix, step) in plan.steps.iter().enumerate() {
-            if step.class == Class::Proof {
-                for need in &step.needs {
-                    proofs[*need].push(ix);
-                }
+            let needs = if step.class == Class::Proof { &step.needs[..] } else { &[] };
+            for before in needs.iter().chain(step.sources.iter().filter(|s| !needs.contains(s))) {
+                doubts[*before].push(ix);
             }
         }
         let mut this = Self {
@@ -110,7 +122,10 @@ impl Resolver {
             edges,
             active: (0..plan.brackets.len()).map(|b| know.bracket_open(b)).collect(),
             around,
-            proofs,
+            doubts,
+            awaiting: BTreeSet::new(),
+            passed_over: HashMap::new(),
+            casual: HashSet::new(),
             wanted: vec![false; count],
             gates: HashSet::new(),
             asking: HashSet::new(),
@@ -194,11 +209,18 @@ impl Resolver {
                             self.outdated(plan, know, step, *need);
                         }
                     }
+                    self.visit_sources(plan, know, step);
                 }
                 Seen::Absent if asks && !self.wanted[step] => {
                     self.marks[step] = Mark::NotNeeded(String::new());
                     self.gates.insert(step);
                     self.visit_needs(plan, know, step);
+                }
+                Seen::Absent if seen.not_looked && self.casual.contains(&step) => {
+                    // Nobody wants it for its own sake, and nothing says that it is not so.
+                    let why = seen.record.unwrap_or_else(|| "not looked at".to_owned());
+                    self.marks[step] = Mark::NotNeeded(String::new());
+                    self.passed_over.insert(step, why);
                 }
                 Seen::Absent if seen.not_looked => {
                     // The record says why there was nothing to look at, where there is one.
@@ -224,7 +246,7 @@ impl Resolver {
     pub fn finish(mut self, plan: &Plan) -> Vec<Mark> {
         self.block(plan);
         for step in 0..self.marks.len() {
-            if !matches!(&self.marks[step], Mark::Deferred | Mark::NotNeeded(_)) {
+            if !matches!(&self.marks[step], Mark::Deferred | Mark::Awaiting | Mark::NotNeeded(_)) {
                 continue;
             }
             let shut = self.edges[step].filter(|b| !self.active[*b]);
@@ -246,7 +268,11 @@ impl Resolver {
         // A stack of its own: a chain of 100,000 steps must not be 100,000 calls deep.
         let mut stack = vec![first];
         while let Some(step) = stack.pop() {
-            if self.visited[step] || plan.steps[step].retired {
+            if plan.steps[step].retired {
+                continue;
+            }
+            if self.visited[step] {
+                self.take_up(step);
                 continue;
             }
             self.visited[step] = true;
@@ -266,7 +292,13 @@ impl Resolver {
             } else if plan.steps[step].always {
                 "due in every run"
             } else if !know.lookable(step) {
-                "it uses what an earlier step will give"
+                if self.only.is_none() {
+                    self.marks[step] = Mark::Awaiting;
+                    self.awaiting.insert(step);
+                    stack.extend(plan.steps[step].sources.iter().copied());
+                    continue;
+                }
+                AWAITED
             } else {
                 self.marks[step] = Mark::Looking;
                 self.outstanding += 1;
@@ -290,6 +322,49 @@ impl Resolver {
             self.visit(plan, know, *need);
         }
         self.want_needs(plan, step);
+    }
+
+    /// A step that is so reads what others write: it is so only if they are.
+    fn visit_sources(&mut self, plan: &Plan, know: &dyn Knowledge, step: StepIx) {
+        if self.only.is_some() || !matches!(self.marks[step], Mark::So(_)) {
+            return;
+        }
+        for source in &plan.steps[step].sources {
+            if !self.visited[*source] {
+                self.casual.insert(*source);
+                self.visit(plan, know, *source);
+            }
+        }
+        let acts = |s: &&StepIx| self.marks[**s].is_due() && !self.asking.contains(*s);
+        if let Some(source) = plan.steps[step].sources.iter().find(acts) {
+            self.outdated(plan, know, step, *source);
+        }
+    }
+
+    /// It was looked at for another's sake; now it is needed itself.
+    fn take_up(&mut self, step: StepIx) {
+        self.casual.remove(&step);
+        if let Some(why) = self.passed_over.remove(&step) {
+            self.marks[step] = Mark::Due(why, None);
+            self.fresh.push(step);
+        }
+    }
+
+    /// Steps that waited for what others give are looked at, or due where nothing can give it
+    /// without acting.
+    fn look_at_awaiting(&mut self, plan: &Plan, know: &dyn Knowledge) -> bool {
+        let Some(step) = self.awaiting.pop_first() else { return false };
+        if self.marks[step] != Mark::Awaiting {
+            return true;
+        }
+        if know.lookable(step) {
+            self.marks[step] = Mark::Looking;
+            self.outstanding += 1;
+            self.to_look.push(step);
+        } else {
+            self.due(plan, know, step, AWAITED.to_owned(), None);
+        }
+        true
     }
 
     /// What a due step needs is wanted for its own sake: gates that were passed over are asked.
@@ -321,13 +396,17 @@ impl Resolver {
         self.visit_needs(plan, know, step);
     }
 
-    /// A proof that stands, but not any more once `need` has acted.
+    /// A proof that stands, or a step that is so, but not any more once `need` has acted.
     fn outdated(&mut self, plan: &Plan, know: &dyn Knowledge, proof: StepIx, need: StepIx) {
         let seen = match std::mem::replace(&mut self.marks[proof], Mark::Deferred) {
             Mark::So(seen) => Some(*seen),
             _ => None,
         };
-        let why = format!("what it proves changes with `{}`", plan.steps[need].id);
+        let what = match plan.steps[proof].class {
+            Class::Proof => "proves",
+            _ => "reads",
+        };
+        let why = format!("what it {what} changes with `{}`", plan.steps[need].id);
         self.due(plan, know, proof, why, seen);
     }
 
@@ -335,18 +414,20 @@ impl Resolver {
     fn settle(&mut self, plan: &Plan, know: &dyn Knowledge) {
         while self.is_finished() {
             if let Some(step) = self.fresh.pop() {
-                for bracket in self.around[step].clone() {
+                // A proof alone changes nothing: it is made without an outage around it.
+                let acts = plan.steps[step].class != Class::Proof;
+                for bracket in self.around[step].clone().into_iter().filter(|_| acts) {
                     if !std::mem::replace(&mut self.active[bracket], true) {
                         self.open_bracket(plan, know, bracket);
                     }
                 }
                 let asks = self.asking.contains(&step);
-                for proof in self.proofs[step].clone().into_iter().filter(|_| !asks) {
+                for proof in self.doubts[step].clone().into_iter().filter(|_| !asks) {
                     if matches!(self.marks[proof], Mark::So(_)) {
                         self.outdated(plan, know, proof, step);
                     }
                 }
-            } else if !self.look_at_closed(plan, know) {
+            } else if !self.look_at_awaiting(plan, know) && !self.look_at_closed(plan, know) {
                 return;
             }
         }

@@ -182,8 +182,10 @@ pub(super) async fn apply(
 ) -> Result<Box<Applied>, Box<StepError>> {
     let hands = Hands::new(look, Some(log));
     let result = bounded(&hands, step.apply(&hands)).await;
+    let told = vault.too_short();
     match result {
         Ok(mut applied) => {
+            applied.notes.extend(told);
             // What is a secret stays one, also as an output.
             for value in applied.outputs.values_mut() {
                 *value = vault.redact(std::mem::take(value));
@@ -191,6 +193,7 @@ pub(super) async fn apply(
             Ok(Box::new(applied))
         }
         Err(mut error) => {
+            error.said.extend(told);
             for value in error.outputs.values_mut() {
                 *value = vault.redact(std::mem::take(value));
             }

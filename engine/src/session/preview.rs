@@ -280,7 +280,7 @@ async fn step(
         ),
         Mark::NotNeeded(why) => (PlannedAction::Skip, why.clone()),
         Mark::Blocked { why, .. } => (PlannedAction::Blocked, why.clone()),
-        Mark::Settled | Mark::Deferred | Mark::Looking => {
+        Mark::Settled | Mark::Deferred | Mark::Looking | Mark::Awaiting => {
             (PlannedAction::Skip, "not needed".to_owned())
         }
     };

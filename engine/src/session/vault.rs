@@ -21,10 +21,15 @@ struct Known {
     /// All that was given out or made known, each once.
     all: Vec<Secret>,
     redactor: Arc<Redactor>,
+    /// What was read and is too short to be looked for, and whether it was told of.
+    short: BTreeMap<String, bool>,
 }
 
 impl Known {
-    fn conceal(&mut self, secret: &Secret) {
+    fn conceal(&mut self, name: &str, secret: &Secret) {
+        if !secret.reveal().is_empty() && !Redactor::finds(secret.reveal()) {
+            self.short.entry(name.to_owned()).or_default();
+        }
         if !self.all.contains(secret) {
             self.all.push(secret.clone());
             self.redactor = Arc::new(Redactor::new(self.all.iter().map(Secret::reveal)));
@@ -38,6 +43,7 @@ impl Vault {
             values: BTreeMap::new(),
             all: Vec::new(),
             redactor: Arc::new(Redactor::none()),
+            short: BTreeMap::new(),
         };
         Arc::new(Self { source, known: Mutex::new(known) })
     }
@@ -45,6 +51,21 @@ impl Vault {
     /// Takes out every value that was given out so far.
     pub(crate) fn redactor(&self) -> Arc<Redactor> {
         Arc::clone(&self.known().redactor)
+    }
+
+    /// Secrets that nothing takes out of what is shown, as sentences; each is told once.
+    pub(crate) fn too_short(&self) -> Vec<String> {
+        let mut known = self.known();
+        let new = known.short.iter_mut().filter_map(|(name, told)| {
+            let known = std::mem::replace(told, true);
+            (!known).then(|| {
+                format!(
+                    "{name} is shorter than 4 characters: it is not taken out of what is shown \
+                     and kept, for it would take other text with it; choose a longer one"
+                )
+            })
+        });
+        new.collect()
     }
 
     /// A JSON value with every text redacted.
@@ -89,7 +110,7 @@ impl SecretSource for Vault {
         }
         let secret = self.source.resolve(reference, look).await?;
         let mut known = self.known();
-        known.conceal(&secret);
+        known.conceal(&format!("the secret `{name}`"), &secret);
         if fixed {
             known.values.insert(name, secret.clone());
         }
@@ -97,6 +118,41 @@ impl SecretSource for Vault {
     }
 
     fn conceal(&self, secret: &Secret) {
-        self.known().conceal(secret);
+        self.known().conceal("a secret of a release, a file or an address", secret);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    #[async_trait]
+    impl SecretSource for Nothing {
+        async fn resolve(
+            &self,
+            reference: &SecretRef,
+            _look: &Look,
+        ) -> Result<Secret, SecretError> {
+            Err(SecretError { reference: reference.to_string(), why: "none is here".to_owned() })
+        }
+    }
+
+    #[test]
+    fn a_short_secret_is_told_of_once_and_spoils_no_output() {
+        let vault = Vault::new(Arc::new(Nothing));
+        vault.conceal(&Secret::new(""));
+        vault.conceal(&Secret::new("long enough"));
+        assert_eq!(vault.too_short(), Vec::<String>::new());
+        vault.conceal(&Secret::new("a"));
+        vault.conceal(&Secret::new("b"));
+        let told = vault.too_short();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("shorter than 4 characters"), "{told:?}");
+        assert_eq!(vault.too_short(), Vec::<String>::new());
+        let output = serde_json::json!({"database": "a long enough database"});
+        let shown = serde_json::json!({"database": "a *** database"});
+        assert_eq!(vault.redact(output), shown);
     }
 }

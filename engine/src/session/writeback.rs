@@ -466,6 +466,7 @@ mod tests {
             timeout_ms: None,
             retry: None,
             holds: Vec::new(),
+            sources: Vec::new(),
             point_of_no_return: false,
             always: false,
             retired: false,

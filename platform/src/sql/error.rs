@@ -66,9 +66,10 @@ impl SqlError {
             return Self::Unreachable { at, why };
         };
         let message = db.message().to_owned();
-        // Without a SQLSTATE of class 28, but with these words.
+        // A pooler says it without a SQLSTATE of class 28: `authentication failed`, `SCRAM
+        // authentication failed`.
         let unknown_to_pooler =
-            message.contains("pool_passwd") || message == "authentication failed";
+            message.contains("pool_passwd") || message.ends_with("authentication failed");
         if db.code().code().starts_with("28") || unknown_to_pooler {
             return Self::Refused { at, user: user.to_owned(), why: message };
         }

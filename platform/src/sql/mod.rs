@@ -5,5 +5,5 @@ mod session;
 
 pub use error::SqlError;
 pub use session::{Login, Reader, Writer};
-pub use tokio_postgres::Row;
 pub use tokio_postgres::types::ToSql;
+pub use tokio_postgres::{Row, SimpleQueryRow};

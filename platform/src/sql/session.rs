@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, NoTls, Row};
+use tokio_postgres::{Client, Config, NoTls, Row, SimpleQueryMessage, SimpleQueryRow};
 use workplan_engine::kind::Secret;
 
 use super::SqlError;
@@ -170,6 +170,22 @@ impl Reader {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, SqlError> {
         self.inner.within(deadline, self.inner.client.query(sql, params)).await
+    }
+
+    /// The rows of one statement by the simple protocol, all columns as texts: what a pooler
+    /// answers by itself (`SHOW pool_nodes`) it answers in that protocol alone.
+    ///
+    /// # Errors
+    /// As [`Reader::connect`].
+    pub async fn texts(&self, sql: &str) -> Result<Vec<SimpleQueryRow>, SqlError> {
+        let messages = self.inner.bounded(self.inner.client.simple_query(sql)).await?;
+        Ok(messages
+            .into_iter()
+            .filter_map(|message| match message {
+                SimpleQueryMessage::Row(row) => Some(row),
+                _ => None,
+            })
+            .collect())
     }
 
     /// Does statements that return nothing and change at most this session, `SET` or `BEGIN`.

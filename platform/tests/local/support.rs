@@ -128,7 +128,9 @@ impl Drop for Ground {
     fn drop(&mut self) {
         if std::thread::panicking() {
             for (path, text) in self.files(".log") {
-                let lines: Vec<&str> = text.lines().collect();
+                // What repmgrd says several times a second while a node is away tells nothing.
+                let tells = |l: &&str| !l.contains("unable to ping") && !l.contains("PQping()");
+                let lines: Vec<&str> = text.lines().filter(tells).collect();
                 let last = lines[lines.len().saturating_sub(25)..].join("\n");
                 eprintln!("--- {}\n{last}", path.display());
             }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use workplan_engine::kind::Secret;
-use workplan_platform::sql::{Login, Reader, SqlError};
-use workplan_platform::{Endpoint, PostgresHa, SecretKey, View, deployed};
+use workplan_platform::sql::{Login, Reader, SimpleQueryRow, SqlError};
+use workplan_platform::{Endpoint, PostgresHa, PostgresNode, SecretKey, View, deployed};
 
 use crate::proof::Finding;
 
@@ -135,7 +135,30 @@ impl Inspection<'_> {
             let reader = Reader::connect(self.view, &login, self.deadline).await?;
             reader.rows(sql, &[]).await
         };
-        // A frozen server accepts the connection and then says nothing.
+        self.bounded(endpoint, asked).await
+    }
+
+    /// The pooler's own view of its nodes, which it tells in the simple protocol alone.
+    async fn pool_nodes(
+        &self,
+        pooler: &Endpoint,
+        user: &str,
+        secrets: &Passwords,
+    ) -> Result<Vec<PoolerRow>, SqlError> {
+        let login = self.login(pooler, user, secrets);
+        let asked = async {
+            let reader = Reader::connect(self.view, &login, self.deadline).await?;
+            reader.texts("show pool_nodes").await
+        };
+        Ok(self.bounded(pooler, asked).await?.iter().map(pooler_row).collect())
+    }
+
+    /// A frozen server accepts the connection and then says nothing.
+    async fn bounded<T>(
+        &self,
+        endpoint: &Endpoint,
+        asked: impl Future<Output = Result<T, SqlError>>,
+    ) -> Result<T, SqlError> {
         match tokio::time::timeout(self.deadline, asked).await {
             Ok(answer) => answer,
             Err(_) => Err(SqlError::Silent { at: endpoint.to_string(), after: self.deadline }),
@@ -231,20 +254,18 @@ impl Inspection<'_> {
     async fn pooler(&mut self, secrets: &Passwords) {
         let Some(pooler) = self.ha.pooler.clone() else { return };
         let superuser = self.ha.superuser.0.clone();
-        match self.ask(&pooler, &superuser, secrets, "show pool_nodes").await {
+        match self.pool_nodes(&pooler, &superuser, secrets).await {
             Ok(rows) => {
-                self.topology.pooler = rows.iter().map(pooler_row).collect();
+                self.topology.pooler = rows;
                 self.judge_pooler();
             }
             Err(error) => {
                 let key = self.ha.superuser.1.clone();
-                self.findings.push(refused(
-                    "the pooler",
-                    &superuser,
-                    "the superuser",
-                    &key,
-                    &error,
-                ));
+                let finding = match self.all_down(&error) {
+                    Some(finding) => finding,
+                    None => refused_by_pooler(&superuser, "the superuser", &key, &error),
+                };
+                self.findings.push(finding);
             }
         }
         let known = self.roles_on_primary(secrets).await;
@@ -262,21 +283,52 @@ impl Inspection<'_> {
             if user == superuser || !secrets.contains_key(&user) || !known.contains(&user) {
                 continue;
             }
+            // Past the pooler first: whose password it is that is wrong.
+            if let Some(node) = self.primary()
+                && let Err(error @ SqlError::Refused { .. }) =
+                    self.ask(&node.endpoint, &user, secrets, "select 1").await
+            {
+                self.findings.push(refused(&node.name, &user, "a client", &key, &error));
+                continue;
+            }
             match self.ask(&pooler, &user, secrets, "select 1").await {
                 Ok(_) => self.topology.clients.push(user),
+                Err(error) if self.all_down(&error).is_some() => {}
                 Err(error) => {
-                    self.findings.push(refused("the pooler", &user, "a client", &key, &error));
+                    self.findings.push(refused_by_pooler(&user, "a client", &key, &error));
                 }
             }
         }
     }
 
+    fn primary(&self) -> Option<&PostgresNode> {
+        let primary = self.topology.primary.as_ref()?;
+        self.ha.nodes.iter().find(|node| node.name == *primary)
+    }
+
+    /// The pooler has given up all nodes, and each of them answers: it cannot log in for its checks.
+    fn all_down(&self, error: &SqlError) -> Option<Finding> {
+        let SqlError::Server { message, .. } = error else { return None };
+        if !message.contains("all backend nodes are down")
+            || self.topology.roles.len() < self.ha.nodes.len()
+        {
+            return None;
+        }
+        let (user, key) = self.ha.sr_check.as_ref()?;
+        Some(
+            Finding::lasting(format!(
+                "the pooler takes all nodes for down, and each of them answers: its checks cannot \
+                 log in as `{user}` with what the pooler was started with"
+            ))
+            .with_help(format!(
+                "compare {key} with the pooler's own, then deploy the release again"
+            )),
+        )
+    }
+
     /// A user that the pooler was told of ahead of its role is no fault.
     async fn roles_on_primary(&self, secrets: &Passwords) -> Vec<String> {
-        let Some(primary) = &self.topology.primary else { return Vec::new() };
-        let Some(node) = self.ha.nodes.iter().find(|n| n.name == *primary) else {
-            return Vec::new();
-        };
+        let Some(node) = self.primary() else { return Vec::new() };
         let sql = "select rolname::text from pg_catalog.pg_roles where rolcanlogin";
         match self.ask(&node.endpoint, &self.ha.superuser.0, secrets, sql).await {
             Ok(rows) => rows.iter().map(|row| row.get(0)).collect(),
@@ -330,10 +382,10 @@ impl Inspection<'_> {
     }
 }
 
-fn pooler_row(row: &workplan_platform::sql::Row) -> PoolerRow {
+fn pooler_row(row: &SimpleQueryRow) -> PoolerRow {
     let column = |name: &str| {
         let ix = row.columns().iter().position(|c| c.name() == name)?;
-        row.try_get::<_, String>(ix).ok().map(|text| text.trim().to_owned())
+        row.get(ix).map(|text| text.trim().to_owned())
     };
     let host = column("hostname").unwrap_or_default();
     let port = column("port").unwrap_or_default();
@@ -359,9 +411,23 @@ fn no_entry(user: &str) -> Finding {
     )
 }
 
+/// A login that its PostgreSQL takes, as far as that was asked.
+fn refused_by_pooler(user: &str, who: &str, key: &SecretKey, error: &SqlError) -> Finding {
+    match error {
+        SqlError::Refused { why, .. } => Finding::lasting(format!(
+            "the pooler refuses `{user}` ({who}) with the deployed password ({key}), and its \
+             PostgreSQL takes it: the pooler's `pool_passwd` entry for `{user}` is missing or \
+             wrong ({why})"
+        ))
+        .with_help(
+            "deploy the release again, so that the pooler is started with today's passwords",
+        ),
+        other => refused("the pooler", user, who, key, other),
+    }
+}
+
 fn refused(at: &str, user: &str, who: &str, key: &SecretKey, error: &SqlError) -> Finding {
     match error {
-        SqlError::Refused { why, .. } if why.contains("pool_passwd") => no_entry(user),
         SqlError::Refused { why, .. } => Finding::lasting(format!(
             "{at} refuses `{user}` ({who}) with the deployed password ({key}): {why}"
         ))

@@ -8,6 +8,8 @@
 //! - `copy`: `postgres.copy`
 //! - `compare`: `postgres.compare`
 //! - `database`: `postgres.database`
+//! - `fence`: `postgres.fence`
+//! - `publish`: `postgres.publish`
 //! - `role`: `postgres.role`
 
 mod compare;
@@ -18,6 +20,7 @@ mod guard;
 mod mark;
 mod names;
 mod portrait;
+mod publish;
 mod role;
 mod scram;
 mod shared;
@@ -35,6 +38,8 @@ use workplan_engine::kind::{Prepared, StepError};
 pub use compare::Compare;
 pub use copy::Copy;
 pub use database::Database;
+pub use fence::Fence;
+pub use publish::Publish;
 pub use role::Role;
 
 /// A digest that says nothing to who does not have the key.

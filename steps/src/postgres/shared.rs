@@ -154,6 +154,12 @@ pub(super) async fn by_oid(reader: &Reader, oid: u32) -> Result<Option<Entry>, S
     Ok(reader.rows(&sql, &[&oid]).await?.first().map(entry))
 }
 
+/// The statement that writes the comment of a database.
+pub(super) fn comment_statement(name: &str, comment: &Comment) -> String {
+    let text = comment.to_text().map_or_else(|| "NULL".to_owned(), |text| literal(&text));
+    format!("COMMENT ON DATABASE {} IS {text}", ident(name))
+}
+
 /// Writes the comment of a database.
 ///
 /// # Errors
@@ -163,8 +169,7 @@ pub(super) async fn set_comment(
     name: &str,
     comment: &Comment,
 ) -> Result<(), SqlError> {
-    let text = comment.to_text().map_or_else(|| "NULL".to_owned(), |text| literal(&text));
-    writer.run(&format!("COMMENT ON DATABASE {} IS {text}", ident(name))).await
+    writer.run(&comment_statement(name, comment)).await
 }
 
 /// What is in a database that a new one has not: at most six things, in words. Empty where it is

@@ -35,7 +35,7 @@ pub(super) fn database_param(
 }
 
 /// Whether a value still refers to an output that is not known.
-fn is_open(value: &Value) -> bool {
+pub(super) fn is_open(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.contains("${{"))
 }
 

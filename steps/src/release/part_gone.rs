@@ -113,16 +113,17 @@ impl Question for Gone {
             if workload.part != self.at.part {
                 continue;
             }
+            if workload.wanted > 0 {
+                let what = format!(
+                    "{} of `{}` are wanted: the subchart is on",
+                    workload.wanted, workload.name
+                );
+                let help = "turn the subchart off in the release's values, and deploy it";
+                findings.push(Finding::lasting(what).with_help(help));
+                continue;
+            }
             for instance in &workload.instances {
                 findings.push(Finding::passing(format!("`{}` still runs", instance.name)));
-            }
-            if workload.instances.is_empty() && workload.wanted > 0 {
-                let what = format!(
-                    "`{}` is gone, but {} of it are wanted: it will be started again",
-                    workload.name, workload.wanted
-                );
-                let help = "turn the subchart off in the release's values";
-                findings.push(Finding::lasting(what).with_help(help));
             }
         }
         let part = self.at.part.as_deref().unwrap_or_default();

@@ -93,6 +93,8 @@ pub(super) fn fixture(kind: &str) -> Option<Box<dyn Fixture>> {
         "postgres.compare" => Box::new(compare(server)),
         "postgres.copy" => Box::new(copy(server)),
         "postgres.database" => Box::new(database(server)),
+        "postgres.fence" => Box::new(fence(server)),
+        "postgres.publish" => Box::new(publish(server)),
         "postgres.role" => Box::new(role(server)),
         _ => return None,
     })
@@ -212,5 +214,60 @@ fn compare(server: &'static Postgres) -> OnServer {
         ),
         // Rows are digested when all else was read.
         logged: Some(format!("from only public.{table} as t")),
+    }
+}
+
+fn fence(server: &'static Postgres) -> OnServer {
+    let (name, role) = (server.unique("fenced db"), server.unique("its app"));
+    server.psql("postgres", &format!("create role \"{role}\" login password 'x'"));
+    server.psql("postgres", &format!("create database \"{name}\" owner \"{role}\""));
+    let hers = format!("comment on database \"{name}\" is 'hers'");
+    server.psql("postgres", &format!("alter database \"{name}\" connection limit 17; {hers}"));
+    OnServer {
+        world: world(),
+        server,
+        with: json!({"on": server.by_tcp(), "database": name, "roles": [role]}),
+        lock: ("postgres".to_owned(), "lock table pg_authid in share mode".to_owned()),
+        there: format!(
+            "select datconnlimit = 0 and not rolcanlogin from pg_database, pg_roles \
+             where datname = '{name}' and rolname = '{role}'"
+        ),
+        foreign: vec![
+            ("postgres".to_owned(), format!("drop database \"{name}\"")),
+            ("postgres".to_owned(), format!("create database \"{name}\"")),
+        ],
+        print: format!(
+            "select d.oid, datname, datconnlimit, datacl, rolname, rolcanlogin, rolconnlimit, \
+             shobj_description(d.oid, 'pg_database') from pg_database d, pg_roles \
+             where datname = '{name}' and rolname = '{role}'"
+        ),
+        logged: None,
+    }
+}
+
+fn publish(server: &'static Postgres) -> OnServer {
+    let name = server.unique("published db");
+    let staging = format!("{name}__wp_r1");
+    let copied = json!({"from": {"system": "1", "oid": 1, "database": "d"}, "whole": true});
+    let mark = format!("hers\nworkplan:r1:T01.copy:1 copy {copied}");
+    server.psql("postgres", &format!("create database \"{staging}\""));
+    server.psql("postgres", &format!("comment on database \"{staging}\" is '{mark}'"));
+    let mut spec = server.by_tcp();
+    spec["database"] = json!(staging);
+    OnServer {
+        world: world(),
+        server,
+        with: json!({"on": server.by_tcp(), "staging": spec.to_string(), "database": name}),
+        lock: ("postgres".to_owned(), "lock table pg_database in share mode".to_owned()),
+        there: format!("select count(*) = 1 from pg_database where datname = '{name}'"),
+        foreign: vec![
+            ("postgres".to_owned(), format!("drop database \"{name}\"")),
+            ("postgres".to_owned(), format!("create database \"{name}\"")),
+        ],
+        print: format!(
+            "select oid, datname, shobj_description(oid, 'pg_database') from pg_database \
+             where starts_with(datname, '{name}') order by 1"
+        ),
+        logged: None,
     }
 }

@@ -10,10 +10,12 @@ use workplan_engine::kind::{ErrorCause, Past, Step, With};
 
 use super::backup::fixture::{Backups, Kind as BackupKind};
 use super::captured::{Captured, Required};
-use super::release::Deploy;
+use super::release::{Deploy, Gone};
 use super::values::has_sops;
 use crate::cancel_when;
-use crate::support::{Answer, GitRepo, LocalWorld, Postgres, STEP, Server, World, has_gitea, with};
+use crate::support::{
+    Answer, GitRepo, LocalWorld, Postgres, STEP, Server, World, has_cluster, has_gitea, with,
+};
 
 /// A world with one step in it that can be cut off while it acts.
 #[async_trait]
@@ -65,6 +67,7 @@ pub(crate) async fn fixture(kind: &str) -> Box<dyn Fixture> {
             json!({"file": "repo/Makefile", "target": "up", "recipe": "echo up", "help": "Start"}),
         )),
         "release.deploy" => Box::new(Deploy::new().await),
+        "release.part_gone" => Box::new(Gone::new().await),
         "git.move" => Box::new(Move::new(world)),
         "values.set" => Box::new(Edit::new(
             world,
@@ -82,6 +85,7 @@ pub(crate) async fn fixture(kind: &str) -> Box<dyn Fixture> {
         "manual" => Box::new(Asking(world, "instructions")),
         _ => super::databases::fixture(kind)
             .or_else(|| super::app::fixture(kind))
+            .or_else(|| super::ha::fixture(kind))
             .unwrap_or_else(|| panic!("the kind `{kind}` has no fixture: write one")),
     }
 }
@@ -91,6 +95,8 @@ pub(crate) fn has_parts(kind: &str) -> bool {
     match kind.split_once('.') {
         Some(("postgres", _)) => Postgres::shared().is_some(),
         Some(("app" | "traffic", _)) => has_gitea(),
+        Some(("ha", _)) => has_cluster(),
+        None if kind == "smoke" => has_cluster(),
         Some(("release", _)) => LocalWorld::has_valkey(),
         Some(("values", "capture")) => has_sops() && LocalWorld::has_valkey(),
         _ => true,

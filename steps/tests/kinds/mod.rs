@@ -9,6 +9,7 @@ mod databases;
 mod edit;
 pub(crate) mod fixture;
 mod gate;
+mod ha;
 mod http;
 mod moves;
 mod postgres;

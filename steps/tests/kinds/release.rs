@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use workplan_engine::kind::{Past, Prepared, Seen, Step, With};
+use workplan_engine::kind::{ErrorCause, Past, Prepared, Seen, Step, With};
 use workplan_platform::values::Values;
 use workplan_platform::{ReleaseRef, ReleaseSpec, Traffic};
 
 use super::fixture::Fixture;
-use crate::support::{LocalWorld, World, build, interrupted, step, succeeded, with};
+use crate::cancel_when;
+use crate::support::{LocalWorld, World, block, build, interrupted, step, succeeded, with};
 
 const PASSWORD: &str = "hunter22-and-more";
 
@@ -127,6 +128,131 @@ impl Fixture for Deploy {
         .map(|(name, text)| (name.to_owned(), text))
         .into()
     }
+}
+
+/// A part that runs, and is then turned off. A server of the chart `valkey` stands for it, which is
+/// on record as a part of the release: the chart with real parts needs a Gitea to start.
+pub(crate) struct Gone(LocalWorld);
+
+const PART: &str = "gitea-valkey-primary";
+
+fn gitea() -> ReleaseRef {
+    ReleaseRef { namespace: "default".to_owned(), name: "gitea".to_owned() }
+}
+
+impl Gone {
+    pub(crate) async fn new() -> Self {
+        let world = LocalWorld::new();
+        let values = json!({"architecture": "standalone", "auth": {"enabled": false}});
+        let spec = ReleaseSpec {
+            at: gitea(),
+            chart: "valkey".to_owned(),
+            version: None,
+            values: Values::plain(values.as_object().unwrap().clone()),
+            quarantine: false,
+            timeout: Duration::from_secs(90),
+        };
+        world.operate_as("helm").deploy(&spec).await.unwrap();
+        let this = Self(world);
+        // Turned off, and still on its way out.
+        this.change(|object| {
+            object["body"]["part"] = json!("valkey");
+            object["body"]["replicas"] = json!(0);
+        });
+        this
+    }
+
+    fn change(&self, change: impl Fn(&mut Value)) {
+        let path = self.0.file_of("gitea", "objects.json").unwrap();
+        let mut objects: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        for object in objects.as_array_mut().unwrap() {
+            if object["name"] == PART && object["body"].get("replicas").is_some() {
+                change(object);
+            }
+        }
+        fs::write(path, objects.to_string()).unwrap();
+    }
+
+    fn scale(&self, number: u32) {
+        let operate = self.0.operate_as("helm");
+        block(async {
+            let long = Duration::from_secs(90);
+            operate.scale(&gitea(), PART, number, long).await.unwrap();
+        });
+    }
+
+    fn running(&self) -> usize {
+        let operate = self.0.operate_as("test");
+        let workloads = block(async { operate.workloads(&gitea()).await.unwrap() });
+        workloads.iter().map(|w| w.instances.len()).sum()
+    }
+}
+
+#[async_trait]
+impl Fixture for Gone {
+    fn world(&self) -> &World {
+        &self.0.0
+    }
+
+    fn with(&self) -> With {
+        with(json!({"release": "gitea", "namespace": "default", "part": "valkey", "wait": "1m"}))
+    }
+
+    fn release(&self) {
+        self.scale(0);
+    }
+
+    async fn cut_off(&self, step: &dyn Step) {
+        let hands = self.0.0.hands(Past::Never);
+        let error = cancel_when(step, &hands, "it is asked", || true).await;
+        assert_eq!(error.cause, ErrorCause::Cancelled, "{error}");
+    }
+
+    fn is_there(&self) -> bool {
+        self.running() == 0
+    }
+
+    /// Somebody turns it on again.
+    fn put_foreign(&self) {
+        self.scale(1);
+    }
+
+    fn fingerprint(&self) -> BTreeMap<String, String> {
+        [("running".to_owned(), self.running().to_string())].into()
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_runs_is_wanted_or_lost_its_data_is_not_gone() {
+    if !LocalWorld::has_valkey() {
+        return;
+    }
+    let gone = Gone::new().await;
+    let part = |more: Value| {
+        let mut given = json!({"release": "gitea", "namespace": "default", "part": "valkey"});
+        given.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        step("release.part_gone", given)
+    };
+    let hands = gone.world().hands(Past::Never);
+    let error = part(json!({"wait": "0s"})).apply(&hands).await.unwrap_err();
+    assert!(error.what.contains("`gitea-valkey-primary-0` still runs"), "{error}");
+    gone.scale(0);
+    let found = part(json!({})).apply(&hands).await.unwrap();
+    assert_eq!(found.outputs["volumes"], json!(["valkey-data-gitea-valkey-primary-0"]));
+    // It would be started again.
+    gone.change(|object| object["body"]["replicas"] = json!(1));
+    let error = part(json!({})).apply(&hands).await.unwrap_err();
+    assert!(error.what.contains("1 of `gitea-valkey-primary` are wanted"), "{error}");
+    gone.change(|object| object["body"]["replicas"] = json!(0));
+    // A part of which nothing is left, its data included.
+    let other = |more: Value| {
+        let mut given = json!({"release": "gitea", "namespace": "default", "part": "mariadb"});
+        given.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        step("release.part_gone", given)
+    };
+    let error = other(json!({})).apply(&hands).await.unwrap_err();
+    assert!(error.what.contains("no volume of default/gitea#mariadb is kept"), "{error}");
+    other(json!({"without_volumes": true})).apply(&hands).await.unwrap();
 }
 
 async fn run(world: &World, step: &dyn Step) -> Prepared {

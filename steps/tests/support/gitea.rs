@@ -5,9 +5,8 @@ use std::fs;
 use std::future::Future;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use workplan_platform::local::LocalOperate;
 use workplan_platform::values::Values;
 use workplan_platform::{AppView, Operate, ReleaseRef, ReleaseSpec, View};
 
+use super::local::{keep, next_ports};
 use super::{Postgres, World};
 
 /// The administrator, with all that a form, a URL, a shell and `app.ini` may stumble over.
@@ -82,18 +82,8 @@ impl Kept {
             &format!("create role {database} login password '{}'", sql(DATABASE)),
         );
         server.psql("postgres", &format!("create database {database} owner {database}"));
-        let end = "read -r _; for f in $(find \"$1\" -name '*.service.json'); do \
-            pid=$(sed -n 's/.*\"pid\": *\\([0-9]*\\).*/\\1/p' \"$f\" | head -n 1); \
-            kill -9 -- \"-$pid\" 2>/dev/null; done; rm -rf \"$1\"";
-        let keeper = Command::new("/bin/sh")
-            .args(["-c", end, "sh"])
-            .arg(&folder)
-            .stdin(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        let number = u16::try_from(std::process::id() % 60).unwrap();
-        Self { folder, database, port: 26000 + number * 100, _keeper: keeper }
+        let keeper = keep(&folder);
+        Self { folder, database, port: next_ports(), _keeper: keeper }
     }
 }
 
@@ -218,7 +208,10 @@ impl GiteaSite {
     /// A request that stays unfinished as long as this lives.
     pub(crate) fn begin_request(&self) -> std::net::TcpStream {
         let mut stream = std::net::TcpStream::connect(self.address(true)).unwrap();
-        let head = "POST /user/login HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nuser_name=";
+        // Without a type, nobody would wait for the body.
+        let head = "POST /user/login HTTP/1.1\r\nHost: x\r\nSec-Fetch-Site: same-origin\r\n\
+            Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\n\
+            user_name=";
         stream.write_all(head.as_bytes()).unwrap();
         let end = std::time::Instant::now() + LONG;
         while self.connections() == 0 {

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -17,7 +19,27 @@ use super::World;
 /// Worlds stand side by side; each has ports of its own.
 static NEXT_PORT: AtomicU16 = AtomicU16::new(26000);
 /// How many ports a world has.
-const PORTS: u16 = 40;
+const PORTS: u16 = 20;
+
+/// The first of the next ports that nobody else of this process is given.
+pub(super) fn next_ports() -> u16 {
+    NEXT_PORT.fetch_add(PORTS, Ordering::Relaxed)
+}
+
+/// Ends the servers below a folder and removes it when this process ends, however it ends: its end
+/// of the pipe closes then.
+pub(super) fn keep(folder: &Path) -> Child {
+    let end = "read -r _; for f in $(find \"$1\" -name '*.service.json'); do \
+        pid=$(sed -n 's/.*\"pid\": *\\([0-9]*\\).*/\\1/p' \"$f\" | head -n 1); \
+        kill -9 -- \"-$pid\" 2>/dev/null; done; rm -rf \"$1\"";
+    Command::new("/bin/sh")
+        .args(["-c", end, "sh"])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap()
+}
 
 /// A world with releases. All of its servers are ended when it goes, also when the test has failed.
 pub(crate) struct LocalWorld(pub(crate) World);
@@ -30,7 +52,7 @@ impl LocalWorld {
         fs::set_permissions(world.base(), fs::Permissions::from_mode(0o755)).unwrap();
         let mut place = Place::new("lab", "local", "lab-1");
         place.folder = world.base().to_path_buf();
-        let port = NEXT_PORT.fetch_add(PORTS, Ordering::Relaxed);
+        let port = next_ports();
         place.values.insert("local".to_owned(), json!({"dir": "world", "ports": port}));
         world.place = Arc::new(place);
         Self(world)

@@ -1,5 +1,6 @@
 //! A small world for steps: a folder, secrets, children that are really started, a server.
 
+mod cluster;
 mod git;
 mod gitea;
 mod launcher;
@@ -9,6 +10,7 @@ mod server;
 mod stub;
 mod tls;
 
+pub(crate) use cluster::{ClusterSite, has_cluster};
 pub(crate) use git::GitRepo;
 pub(crate) use gitea::{ADMIN, GiteaSite, block, gitea, has_gitea};
 pub(crate) use launcher::Direct;

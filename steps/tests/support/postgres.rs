@@ -70,7 +70,7 @@ impl Postgres {
     /// The server of this process; `None`, said loudly, where the machine has none.
     pub(crate) fn shared() -> Option<&'static Self> {
         static SERVER: OnceLock<Option<Postgres>> = OnceLock::new();
-        let server = SERVER.get_or_init(|| binaries().map(Self::start));
+        let server = SERVER.get_or_init(|| Self::own(""));
         if server.is_none() {
             let words = "SKIPPED: no PostgreSQL in /usr/lib/postgresql; its kinds are not tested";
             eprintln!("{words}");
@@ -78,7 +78,19 @@ impl Postgres {
         server.as_ref()
     }
 
-    fn start(bin: PathBuf) -> Self {
+    /// A server that belongs to one test, which may do anything to it; it goes when it is dropped.
+    /// `limit` is what `ulimit` is told before it starts.
+    pub(crate) fn own(limit: &str) -> Option<Self> {
+        binaries().map(|bin| Self::start(bin, limit))
+    }
+
+    /// The server's first process.
+    pub(crate) fn postmaster(&self) -> i32 {
+        let file = fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        file.lines().next().unwrap().parse().unwrap()
+    }
+
+    fn start(bin: PathBuf, limit: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("wpg").tempdir().unwrap().keep();
         let account = account();
         if let Some(user) = &account {
@@ -95,14 +107,22 @@ impl Postgres {
         let data = folder.join("data");
         fs::write(folder.join("pw"), PASSWORD).unwrap();
         let made = command(&bin.join("initdb"))
-            .args(["-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"])
+            .args([
+                "-U",
+                "postgres",
+                "-E",
+                "UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
+                "--wal-segsize=4",
+            ])
             .args(["--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile=pw", "-D"])
             .arg(&data)
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let port = free_port();
-        let script = "\"$1/postgres\" -D \"$2/data\" -p \"$3\" -k \"$2\" \
+        let script = "[ -z \"$4\" ] || ulimit $4; \"$1/postgres\" -D \"$2/data\" -p \"$3\" -k \"$2\" \
             -c listen_addresses=127.0.0.1 -c fsync=off -c full_page_writes=off \
             -c max_prepared_transactions=5 -c wal_level=logical -c autovacuum=off \
             -c max_connections=200 -c shared_buffers=64MB >\"$2/log\" 2>&1 & \
@@ -110,7 +130,7 @@ impl Postgres {
         let keeper = command(Path::new("/bin/sh"))
             .args(["-c", script, "sh"])
             .args([&bin, &folder])
-            .arg(port.to_string())
+            .args([&port.to_string(), limit])
             .stdin(Stdio::piped())
             .process_group(0)
             .spawn()
@@ -127,7 +147,17 @@ impl Postgres {
 
     /// What its own client says to SQL.
     pub(crate) fn try_psql(&self, database: &str, sql: &str) -> Result<String, String> {
-        let mut child = self.client(database).spawn().unwrap();
+        self.try_psql_as("postgres", database, sql)
+    }
+
+    /// The same as another role.
+    pub(crate) fn try_psql_as(
+        &self,
+        user: &str,
+        database: &str,
+        sql: &str,
+    ) -> Result<String, String> {
+        let mut child = self.client(user, database).spawn().unwrap();
         child.stdin.take().unwrap().write_all(sql.as_bytes()).unwrap();
         let out = child.wait_with_output().unwrap();
         if out.status.success() {
@@ -144,7 +174,12 @@ impl Postgres {
 
     /// A session that has done something in a transaction and keeps it open until dropped.
     pub(crate) fn hold(&self, database: &str, sql: &str) -> Held {
-        let mut child = self.client(database).spawn().unwrap();
+        self.hold_as("postgres", database, sql)
+    }
+
+    /// The same as another role.
+    pub(crate) fn hold_as(&self, user: &str, database: &str, sql: &str) -> Held {
+        let mut child = self.client(user, database).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         writeln!(stdin, "begin;\n{sql};\n\\echo held").unwrap();
         let mut line = String::new();
@@ -155,11 +190,11 @@ impl Postgres {
         Held { child, _stdin: stdin }
     }
 
-    fn client(&self, database: &str) -> Command {
+    fn client(&self, user: &str, database: &str) -> Command {
         let mut command = Command::new(self.bin.join("psql"));
         command
-            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d"])
-            .arg(database)
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U"])
+            .args([user, "-d", database])
             .args(["-h".as_ref(), self.folder.as_os_str()])
             .args(["-p", &self.port.to_string()])
             .env("PGAPPNAME", "test")

@@ -92,7 +92,7 @@ impl Binder<'_> {
         self.clauses(&mut built.steps);
         let preconditions = self.preconditions(file_plan, &scope);
         let implied = self.check_outputs(&built);
-        let edges = match self.edges(implied) {
+        let edges = match self.edges(implied.clone()) {
             Ok(edges) => edges,
             Err(untied) => {
                 // What else is wrong need not wait until the cycle is mended.
@@ -100,7 +100,7 @@ impl Binder<'_> {
                 let mut before = Order::new(&untied, &all);
                 let steps = self.placed.len();
                 let order: Vec<StepIx> = all.iter().copied().filter(|ix| *ix < steps).collect();
-                self.races(&built.resources, &order, &mut before);
+                drop(self.races(&built.resources, &order, &mut before));
                 return None;
             }
         };
@@ -109,7 +109,13 @@ impl Binder<'_> {
         let order = graph.order().ok()?;
         let mut before = Order::new(&graph, &order);
         self.holds(&mut built.steps, &mut before);
-        self.races(&built.resources, &order, &mut before);
+        let mut sources = self.races(&built.resources, &order, &mut before);
+        for (ix, step) in built.steps.iter_mut().enumerate() {
+            step.sources = std::mem::take(&mut sources[ix]);
+            step.sources.extend(&implied[ix]);
+            step.sources.sort_unstable();
+            step.sources.dedup();
+        }
         let brackets = self.brackets(file_plan, &edges, &built);
         for (step, (needs, people)) in
             built.steps.iter_mut().zip(edges.needs.into_iter().zip(edges.people))
@@ -225,6 +231,7 @@ fn reorder(mut plan: Plan, order: &[StepIx]) -> Plan {
     for step in &mut plan.steps {
         moved(&mut step.needs);
         moved(&mut step.holds);
+        moved(&mut step.sources);
     }
     for task in &mut plan.tasks {
         moved(&mut task.steps);

@@ -50,6 +50,7 @@ impl Binder<'_> {
             timeout_ms: placed.raw.timeout_ms,
             retry: placed.raw.retry,
             holds: Vec::new(),
+            sources: Vec::new(),
             point_of_no_return: placed.raw.point_of_no_return,
             always: false,
             retired: false,

@@ -17,13 +17,14 @@ struct Users {
 }
 
 impl Binder<'_> {
-    /// Looks for steps that touch one resource in no order.
+    /// Looks for steps that touch one resource in no order. Gives, for each step, the steps before
+    /// it that last change what it reads.
     pub(super) fn races(
         &mut self,
         resources: &[Resources],
         order: &[StepIx],
         before: &mut Order<'_>,
-    ) {
+    ) -> Vec<Vec<StepIx>> {
         let base = self.sources.path.parent().unwrap_or(Path::new("/"));
         let mut users: BTreeMap<String, Users> = BTreeMap::new();
         for ix in order {
@@ -50,6 +51,14 @@ impl Binder<'_> {
             self.readers(name, users, before);
         }
         self.silent(resources, order, before);
+        let mut sources = vec![Vec::new(); resources.len()];
+        for users in users.values() {
+            for reader in &users.readers {
+                let earlier = users.writers.iter().rfind(|w| before.comes_after(*reader, **w));
+                sources[*reader].extend(earlier);
+            }
+        }
+        sources
     }
 
     fn unordered_writers(&mut self, name: &str, first: StepIx, second: StepIx) {

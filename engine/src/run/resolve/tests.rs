@@ -15,6 +15,10 @@ struct Case {
     forced: HashSet<StepIx>,
     edited: HashSet<StepIx>,
     blind: HashSet<StepIx>,
+    /// Steps of which a look says nothing.
+    unseen: HashSet<StepIx>,
+    /// Steps whose look, where it says that they are so, makes every other one lookable.
+    gives: HashSet<StepIx>,
     gates: HashSet<StepIx>,
     open: HashSet<usize>,
     looks: Vec<StepIx>,
@@ -28,7 +32,8 @@ impl Knowledge for Case {
         self.forced.contains(&step)
     }
     fn lookable(&self, step: StepIx) -> bool {
-        !self.blind.contains(&step)
+        let given = |g| self.looks.contains(g) && self.seen.get(g) == Some(&Seen::Done);
+        !self.blind.contains(&step) || self.gives.iter().any(given)
     }
     fn edited(&self, step: StepIx) -> bool {
         self.edited.contains(&step)
@@ -69,6 +74,8 @@ impl Case {
             forced: HashSet::new(),
             edited: HashSet::new(),
             blind: HashSet::new(),
+            unseen: HashSet::new(),
+            gives: HashSet::new(),
             gates: HashSet::new(),
             open: HashSet::new(),
             looks: Vec::new(),
@@ -104,6 +111,7 @@ impl Case {
             timeout_ms: None,
             retry: None,
             holds: Vec::new(),
+            sources: Vec::new(),
             point_of_no_return: false,
             always: false,
             retired: false,
@@ -136,6 +144,7 @@ impl Case {
     }
 
     fn resolve(&mut self, scope: Option<Scope>) -> Vec<Mark> {
+        self.looks.clear();
         let mut resolver = Resolver::start(&self.plan, scope.as_ref(), self);
         loop {
             let looks = resolver.take_looks();
@@ -147,7 +156,11 @@ impl Case {
                 self.looks.push(step);
                 let seen = self.seen.get(&step).cloned().unwrap_or(Seen::Absent);
                 let asks = self.gates.contains(&step);
-                resolver.looked(&self.plan, self, step, Observation::new(seen), asks);
+                let seen = match self.unseen.contains(&step) {
+                    true => Observation { not_looked: true, ..Observation::absent() },
+                    false => Observation::new(seen),
+                };
+                resolver.looked(&self.plan, self, step, seen, asks);
             }
         }
     }
@@ -420,4 +433,60 @@ fn a_long_chain_is_resolved_without_depth() {
         let looked = if class == Class::Proof { 100_000 } else { 1 };
         assert_eq!(case.looks.len(), looked, "a proof rests on what it needs, a state does not");
     }
+}
+
+#[test]
+fn a_step_that_is_so_reads_what_is_still_to_change() {
+    // The release is as the file says, and the file is not yet as it shall be.
+    let mut case = Case::new();
+    let file = case.step("file", &[]);
+    let release = case.step("release", &[file]);
+    case.plan.steps[release].sources = vec![file];
+    let last = case.proof("last", &[release]);
+    case.so(&[release, last]);
+    assert_eq!(case.due(None), ["file", "release", "last"]);
+    case.so(&[file]);
+    assert_eq!(case.due(None), [""; 0]);
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_no_reason_to_do_what_is_so_again() {
+    let mut case = Case::new();
+    let file = case.step("file", &[]);
+    let release = case.step("release", &[file]);
+    case.plan.steps[release].sources = vec![file];
+    case.so(&[release]);
+    case.unseen.insert(file);
+    assert_eq!(case.due(None), [""; 0]);
+    let other = case.step("other", &[file]);
+    assert_eq!(case.due(None), ["file", "release", "other"], "{other} needs it");
+}
+
+#[test]
+fn what_gives_an_output_is_looked_at_before_what_uses_it() {
+    let mut case = Case::new();
+    let copy = case.step("copy", &[]);
+    let compare = case.proof("compare", &[copy]);
+    case.plan.steps[compare].sources = vec![copy];
+    case.blind.insert(compare);
+    case.gives.insert(copy);
+    case.so(&[copy, compare]);
+    assert_eq!(case.due(None), [""; 0]);
+    case.seen.insert(copy, Seen::Absent);
+    assert_eq!(case.due(None), ["copy", "compare"]);
+}
+
+#[test]
+fn a_proof_alone_opens_no_bracket() {
+    let mut case = Case::new();
+    let stop = case.step("stop", &[]);
+    let switch = case.step("switch", &[stop]);
+    let works = case.proof("works", &[switch]);
+    let start = case.step("start", &[works]);
+    case.plan.steps[works].proves = true;
+    case.bracket(stop, start, &[switch, works]);
+    case.so(&[switch, start]);
+    assert_eq!(case.due(None), ["works"]);
+    case.seen.insert(switch, Seen::Absent);
+    assert_eq!(case.due(None), ["stop", "switch", "works", "start"]);
 }

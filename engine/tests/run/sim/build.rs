@@ -109,6 +109,7 @@ impl Build {
             timeout_ms: None,
             retry: None,
             holds: Vec::new(),
+            sources: Vec::new(),
             point_of_no_return: false,
             always: false,
             retired: false,

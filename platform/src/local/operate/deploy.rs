@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::LocalOperate;
 use crate::local::recipe::{self, Mode, Rendition};
 use crate::local::run::Act;
@@ -79,7 +81,15 @@ impl LocalOperate {
         let releases = store.releases(&at.namespace);
         // Values that cannot be rendered change nothing, not even the record.
         let chart = recipe::of(change.chart)?.chart();
-        let rendition = self.render_now(at, change.chart, change.values).await?;
+        let mut rendition = self.render_now(at, change.chart, change.values).await?;
+        let rest = match (change.status, record.as_ref().and_then(Record::newest)) {
+            (ReleaseStatus::PendingRollback, Some(newest)) => {
+                let rest = newest.rest.clone();
+                keep_at_rest(&mut rendition.objects, &rest);
+                rest
+            }
+            _ => at_rest(&releases.objects(&at.name)?),
+        };
         let shut = match change.shut {
             Some(shut) => shut,
             None => record.is_some() && self.view.traffic(at).await? == Traffic::Shut,
@@ -97,6 +107,7 @@ impl LocalOperate {
             made_by: self.hands.identity.to_string(),
             values_digest: digest(key, change.values),
             at_time: now(),
+            rest,
             note: change.note,
         });
         releases.write_record(&record)?;
@@ -161,6 +172,20 @@ impl LocalOperate {
             }
         }
         Ok(())
+    }
+}
+
+/// Workloads that are scaled to nothing.
+fn at_rest(live: &[Object]) -> Vec<String> {
+    let none = |o: &&Object| o.body.get("replicas").and_then(Value::as_u64) == Some(0);
+    live.iter().filter(none).map(|o| o.name.clone()).collect()
+}
+
+fn keep_at_rest(objects: &mut [Object], rest: &[String]) {
+    for object in objects.iter_mut().filter(|o| rest.contains(&o.name)) {
+        if object.body.get("replicas").is_some() {
+            object.body["replicas"] = 0.into();
+        }
     }
 }
 

@@ -35,6 +35,10 @@ pub(crate) struct Revision {
     pub(crate) values_digest: String,
     /// When, RFC 3339 in UTC.
     pub(crate) at_time: String,
+    /// Workloads that were scaled to nothing before it was made: whoever goes back from it leaves
+    /// them so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rest: Vec<String>,
     /// What happened, where it failed or was settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) note: Option<String>,

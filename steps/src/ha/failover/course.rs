@@ -1,21 +1,22 @@
 //! The course of one test: check, write, break, wait, count, mend, prove.
 
-use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use workplan_engine::duration;
 use workplan_engine::kind::{Applied, Hands, StepError};
-use workplan_platform::sql::{Login, Reader, Writer};
+use workplan_platform::sql::{Login, Reader};
 use workplan_platform::{Endpoint, Operate, PartRef, PostgresHa, ReleaseRef, View, deployed};
 
 use super::criteria::{Criteria, word};
 use super::ledger::Ledger;
+use super::place::PROBE_DATABASE;
 use super::probe;
-use super::step::PROBE_DATABASE;
+use super::report::Report;
 use super::subject::subject;
 use crate::ha::{Topology, inspect};
 
@@ -28,17 +29,24 @@ pub(super) struct Course<'a> {
     pub(super) criteria: Criteria,
 }
 
-const DEADLINE: Duration = Duration::from_secs(5);
+/// Of a single question.
+pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(100);
 /// How long the probes run before the fault, so that there is something to lose.
 const QUIET: Duration = Duration::from_secs(1);
+/// How long the first write may take, before anything is broken.
+const FIRST: Duration = Duration::from_secs(10);
 
-/// Ends the probes when it goes, on every way out.
-struct Stop(CancellationToken);
+/// The probes; they are ended when this goes, on every way out.
+struct Probes {
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
 
-impl Drop for Stop {
+impl Drop for Probes {
     fn drop(&mut self) {
-        self.0.cancel();
+        self.stop.cancel();
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -47,7 +55,12 @@ impl Course<'_> {
         Arc::clone(&self.operate) as Arc<dyn View>
     }
 
-    async fn login(&self, ha: &PostgresHa, at: &Endpoint, db: &str) -> Result<Login, StepError> {
+    pub(super) async fn login(
+        &self,
+        ha: &PostgresHa,
+        at: &Endpoint,
+        db: &str,
+    ) -> Result<Login, StepError> {
         Ok(Login {
             endpoint: at.clone(),
             user: ha.superuser.0.clone(),
@@ -70,6 +83,10 @@ impl Course<'_> {
             error.said = findings.into_iter().map(|f| f.what).collect();
             return Err(error);
         }
+        if ha.nodes.len() < 2 {
+            let what = format!("{} has one node, and none that could take over", self.at);
+            return Err(StepError::failed(what));
+        }
         if self.hands.place.live && topology.lag_bytes != Some(0) {
             return Err(StepError::failed(format!(
                 "the standbys of {} are {} bytes behind, and the target is live",
@@ -83,74 +100,92 @@ impl Course<'_> {
         Ok(topology)
     }
 
+    /// Does the test. Whatever becomes of it, the cluster is whole afterwards or the error says
+    /// what is not.
     pub(super) async fn run(&self) -> Result<Applied, StepError> {
         let ha = Arc::new(self.operate.postgres(self.at).await?);
         let topology = self.whole(&ha).await?;
         let subject = subject(&*self.operate, self.at).await?;
         let old = topology.primary.unwrap_or_default();
-        let pooler = ha.pooler.clone().ok_or_else(|| {
-            StepError::failed(format!("{} has no pooler to write through", self.at))
-        })?;
-        self.make_probe_database(&ha, &old).await?;
-
-        let ledger = Arc::new(Ledger::new());
-        let stop = Stop(CancellationToken::new());
-        let probes = self.start_probes(&ha, &pooler, &ledger, &stop.0).await?;
-        tokio::time::sleep(QUIET).await;
-        let broken_at = ledger.now();
-        if ledger.first_write_after(Duration::ZERO).is_none() {
-            drop(stop);
-            self.clean_up().await?;
-            return Err(StepError::failed(
-                "the writer could not write before the fault, so nothing was broken",
-            ));
-        }
-        self.operate.fault(self.at, &old, self.criteria.fault).await?;
-        let new = self.wait_for_writes(&ledger, &ha, &old, broken_at).await;
-        let recovered_at = new.as_ref().and_then(|_| ledger.first_write_after(broken_at));
-        let login_at = self.wait_for_login(&ledger, broken_at).await;
-
-        // The old primary comes back while the writer goes on: that is when a second primary would
-        // show.
-        let mended = self.mend(&ha, &old).await;
-        let whole_at = ledger.now();
-        drop(stop);
-        for probe in probes {
-            // They end by the token within their own deadlines.
-            let _ = tokio::time::timeout(DEADLINE, probe).await;
-        }
-        let lost = self.lost_rows(&ha, new.as_deref(), &ledger).await;
-        let cleaned = self.drop_probe_database(&ha).await;
-
-        let report = Report {
-            subject,
-            old,
-            new,
-            recovery: recovered_at.map(|at| at.saturating_sub(broken_at)),
-            redundancy: mended.is_ok().then(|| whole_at.saturating_sub(broken_at)),
-            login: login_at.map(|at| at.saturating_sub(broken_at)),
-            lost: lost.as_ref().ok().copied(),
-            acknowledged: ledger.open().acknowledged.len(),
-            max_primaries: ledger.max_primaries(),
-            errors: ledger.errors(),
+        let Some(pooler) = ha.pooler.clone() else {
+            let what = format!("{} has no pooler to write through", self.at);
+            return Err(StepError::failed(what));
         };
+        self.make_probe_database(&ha, &old).await?;
+        let ended = self.break_and_watch(&ha, &pooler, old, subject).await;
+        let (report, mut problems) = match ended {
+            Ok(ended) => ended,
+            Err(mut error) => {
+                if let Err(left) = self.clean_up().await {
+                    error.said.push(format!("and it was not made whole again: {}", left.what));
+                }
+                return Err(error);
+            }
+        };
+        problems.extend(self.drop_probe_database(&ha).await.err().map(|e| e.what));
         let outputs = report.outputs();
-        let mut problems = report.problems(&self.criteria);
-        problems.extend(
-            [mended.err(), lost.err(), cleaned.err()].into_iter().flatten().map(|e| e.what),
-        );
-        if problems.is_empty() {
+        let Some(first) = problems.first() else {
             return Ok(Applied { outputs, ..Applied::default() });
-        }
+        };
         let mut error = StepError::failed(format!(
-            "the failover test ({}) of {} did not pass: {}",
+            "the failover test ({}) of {} did not pass: {first}",
             word(self.criteria.fault),
             self.at,
-            problems[0]
         ));
         error.said = problems.into_iter().chain(report.errors).collect();
         error.outputs = outputs;
         Err(error)
+    }
+
+    async fn break_and_watch(
+        &self,
+        ha: &Arc<PostgresHa>,
+        pooler: &Endpoint,
+        old: String,
+        subject: String,
+    ) -> Result<(Report, Vec<String>), StepError> {
+        let ledger = Arc::new(Ledger::new());
+        let mut probes = self.start_probes(ha, pooler, &ledger).await?;
+        let server = self.first_write(&ledger).await?;
+        tokio::time::sleep(QUIET).await;
+        let broken_at = ledger.now();
+        self.operate.fault(self.at, &old, self.criteria.fault).await?;
+        let end = broken_at + self.criteria.window;
+        let new = self.wait_for_writes(&ledger, &old, &server, broken_at, end).await;
+        let recovered_at = new.as_ref().and_then(|_| ledger.taken_over(broken_at, &server));
+        let login_at = self.wait_for_login(&ledger, recovered_at.unwrap_or(broken_at), end).await;
+
+        // The old primary comes back while the writer goes on: that is when a second primary would
+        // show.
+        let mended = self.mend(ha, &old).await;
+        let whole_at = ledger.now();
+        probes.stop.cancel();
+        for task in std::mem::take(&mut probes.tasks) {
+            // They end by the token, within their own deadlines.
+            let _ = tokio::time::timeout(DEADLINE, task).await;
+        }
+        let lost = self.lost_rows(ha, new.as_deref(), &ledger).await;
+        let after = |at: Option<Duration>| at.map(|at| at.saturating_sub(broken_at));
+        let report = Report {
+            subject,
+            old,
+            new,
+            recovery: after(recovered_at),
+            reads: after(ledger.first_read_after(recovered_at.unwrap_or(broken_at))),
+            redundancy: mended.is_ok().then(|| whole_at.saturating_sub(broken_at)),
+            login: after(login_at),
+            lost: lost.as_ref().ok().copied(),
+            acknowledged: ledger.rows().len(),
+            max_primaries: ledger.max_leading(),
+            samples: ledger.samples(),
+            primaries: ledger.course(broken_at),
+            errors: ledger.errors(),
+        };
+        let mut problems = report.problems(&self.criteria);
+        // Without a new primary it was said already that there is none.
+        let lost = lost.err().filter(|_| report.recovery.is_some());
+        problems.extend(mended.err().into_iter().chain(lost).map(|e| e.what));
+        Ok((report, problems))
     }
 
     async fn start_probes(
@@ -158,12 +193,12 @@ impl Course<'_> {
         ha: &Arc<PostgresHa>,
         pooler: &Endpoint,
         ledger: &Arc<Ledger>,
-        stop: &CancellationToken,
-    ) -> Result<Vec<tokio::task::JoinHandle<()>>, StepError> {
+    ) -> Result<Probes, StepError> {
+        let stop = CancellationToken::new();
         let through = self.login(ha, pooler, PROBE_DATABASE).await?;
         let direct = self.login(ha, pooler, "postgres").await?;
         let (view, ledger_of) = (|| self.view(), || Arc::clone(ledger));
-        let mut probes = vec![
+        let mut tasks = vec![
             tokio::spawn(probe::write(view(), through.clone(), ledger_of(), stop.clone())),
             tokio::spawn(probe::read(view(), through, ledger_of(), stop.clone())),
             tokio::spawn(probe::sample(view(), Arc::clone(ha), direct, ledger_of(), stop.clone())),
@@ -177,30 +212,50 @@ impl Course<'_> {
             let password = deployed(&*self.operate, &key).await?;
             let url = format!("http://{}", reached.address);
             let (ledger, stop) = (ledger_of(), stop.clone());
-            probes.push(tokio::spawn(async move {
+            tasks.push(tokio::spawn(async move {
                 probe::log_in(url, user, password, ledger, stop).await;
                 drop(reached);
             }));
         }
-        Ok(probes)
+        Ok(Probes { stop, tasks })
     }
 
-    /// Waits until writes work and another node leads; `None` when the window is over.
+    /// Waits for the first write, and says which server took it. Nothing is broken yet.
+    async fn first_write(&self, ledger: &Ledger) -> Result<String, StepError> {
+        let end = Instant::now() + FIRST;
+        loop {
+            if let Some(server) = ledger.server_before(ledger.now()) {
+                let login = ledger.first_login_after(Duration::ZERO);
+                if self.app.is_none() || login.is_some() {
+                    return Ok(server);
+                }
+            }
+            if Instant::now() >= end {
+                let what = "a write through the pooler or a login did not work before the fault, \
+                            so nothing was broken";
+                let mut error = StepError::failed(what);
+                error.said = ledger.errors();
+                return Err(error);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until another server takes writes and one node alone leads, which is not the old one;
+    /// `None` when the window is over.
     async fn wait_for_writes(
         &self,
         ledger: &Ledger,
-        ha: &PostgresHa,
         old: &str,
+        server: &str,
         broken_at: Duration,
+        end: Duration,
     ) -> Option<String> {
-        let end = Instant::now() + self.criteria.window;
-        while Instant::now() < end {
-            let leading = ledger.open().primaries.last().cloned();
-            if ledger.first_write_after(broken_at).is_some()
-                && let Some((at, nodes)) = leading
-                && at > broken_at
+        while ledger.now() < end {
+            if ledger.taken_over(broken_at, server).is_some()
+                && let Some(nodes) = ledger.leading_after(broken_at)
                 && let [new] = &nodes[..]
-                && (new != old || ha.nodes.len() == 1)
+                && new != old
             {
                 return Some(new.clone());
             }
@@ -209,24 +264,29 @@ impl Course<'_> {
         None
     }
 
-    async fn wait_for_login(&self, ledger: &Ledger, broken_at: Duration) -> Option<Duration> {
+    /// The first login after writes worked: one before may have been answered from a cache.
+    async fn wait_for_login(
+        &self,
+        ledger: &Ledger,
+        since: Duration,
+        end: Duration,
+    ) -> Option<Duration> {
         self.app?;
-        let end = broken_at + self.criteria.window;
-        while ledger.now() < end {
-            // One that began in the first moments may have been answered from before the fault.
-            let since = ledger.first_write_after(broken_at).unwrap_or(broken_at);
+        loop {
             if let Some(at) = ledger.first_login_after(since) {
-                return Some(at);
+                return Some(at).filter(|at| *at < end);
+            }
+            if ledger.now() >= end {
+                return None;
             }
             tokio::time::sleep(LOOK).await;
         }
-        None
     }
 
     /// Brings the old primary back and waits until all of it is whole.
     async fn mend(&self, ha: &PostgresHa, node: &str) -> Result<(), StepError> {
-        self.operate.mend(self.at, node, self.criteria.window).await?;
         let end = Instant::now() + self.criteria.window;
+        self.operate.mend(self.at, node, self.criteria.window).await?;
         loop {
             let (topology, findings) =
                 inspect(&*self.operate, ha, &self.hands.identity, &[], DEADLINE).await;
@@ -260,38 +320,7 @@ impl Course<'_> {
         let reader = Reader::connect(&*self.operate, &login, DEADLINE).await?;
         let rows = reader.rows("select id from workplan_probe", &[]).await?;
         let there: BTreeSet<i64> = rows.iter().map(|row| row.get(0)).collect();
-        Ok(ledger.open().acknowledged.iter().filter(|(id, ..)| !there.contains(id)).count())
-    }
-
-    async fn primary(&self, ha: &PostgresHa, name: &str, db: &str) -> Result<Writer, StepError> {
-        let node = ha
-            .nodes
-            .iter()
-            .find(|n| n.name == name)
-            .ok_or_else(|| StepError::failed(format!("there is no node `{name}`")))?;
-        let login = self.login(ha, &node.endpoint, db).await?;
-        Ok(Writer::connect(&*self.operate, &login, DEADLINE).await?)
-    }
-
-    async fn make_probe_database(&self, ha: &PostgresHa, primary: &str) -> Result<(), StepError> {
-        let writer = self.primary(ha, primary, "postgres").await?;
-        writer.run(&format!("drop database if exists {PROBE_DATABASE} with (force)")).await?;
-        writer.run(&format!("create database {PROBE_DATABASE} template template0")).await?;
-        let mark = self.hands.identity.replace('\'', "''");
-        writer.run(&format!("comment on database {PROBE_DATABASE} is '{mark}'")).await?;
-        let writer = self.primary(ha, primary, PROBE_DATABASE).await?;
-        writer.run("create table workplan_probe (id bigint primary key)").await?;
-        Ok(())
-    }
-
-    async fn drop_probe_database(&self, ha: &PostgresHa) -> Result<(), StepError> {
-        let (topology, _) = inspect(&*self.operate, ha, &self.hands.identity, &[], DEADLINE).await;
-        let Some(primary) = topology.primary else {
-            return Err(StepError::failed("no single node leads; the writer's database stays"));
-        };
-        let writer = self.primary(ha, &primary, "postgres").await?;
-        writer.run(&format!("drop database if exists {PROBE_DATABASE} with (force)")).await?;
-        Ok(())
+        Ok(ledger.rows().difference(&there).count())
     }
 
     /// Makes the cluster whole after a test that did not come to its end.
@@ -304,63 +333,5 @@ impl Course<'_> {
             }
         }
         self.drop_probe_database(&ha).await
-    }
-}
-
-/// What a test came to.
-struct Report {
-    subject: String,
-    old: String,
-    new: Option<String>,
-    recovery: Option<Duration>,
-    redundancy: Option<Duration>,
-    login: Option<Duration>,
-    lost: Option<usize>,
-    acknowledged: usize,
-    max_primaries: usize,
-    errors: Vec<String>,
-}
-
-impl Report {
-    fn outputs(&self) -> BTreeMap<String, Value> {
-        let seconds = |time: Option<Duration>| {
-            time.map_or(Value::Null, |t| json!((t.as_secs_f64() * 1000.0).round() / 1000.0))
-        };
-        BTreeMap::from([
-            ("recovered".to_owned(), json!(self.recovery.is_some())),
-            ("recovery_s".to_owned(), seconds(self.recovery)),
-            ("redundancy_s".to_owned(), seconds(self.redundancy)),
-            ("login_s".to_owned(), seconds(self.login)),
-            ("lost_rows".to_owned(), json!(self.lost)),
-            ("acknowledged_rows".to_owned(), json!(self.acknowledged)),
-            ("max_primaries".to_owned(), json!(self.max_primaries)),
-            ("client_errors".to_owned(), json!(self.errors)),
-            ("old_primary".to_owned(), json!(self.old)),
-            ("new_primary".to_owned(), json!(self.new.clone().unwrap_or_default())),
-            ("subject".to_owned(), json!(self.subject)),
-        ])
-    }
-
-    fn problems(&self, criteria: &Criteria) -> Vec<String> {
-        let window = duration::format(criteria.window);
-        let mut out = Vec::new();
-        if self.recovery.is_none() {
-            out.push(format!(
-                "writes through the pooler did not work again within {window} (a hang: {})",
-                self.errors.first().map_or("clients saw no error at all", String::as_str)
-            ));
-        }
-        if self.max_primaries > 1 {
-            out.push(format!("{} nodes took writes at one moment", self.max_primaries));
-        }
-        if let (Some(max), Some(lost)) = (criteria.max_lost_rows, self.lost)
-            && lost as u64 > max
-        {
-            out.push(format!("{lost} acknowledged rows were lost"));
-        }
-        if criteria.login && self.login.is_none() {
-            out.push(format!("no user could log in at the application within {window}"));
-        }
-        out
     }
 }

@@ -8,7 +8,9 @@ mod course;
 mod criteria;
 mod kind;
 mod ledger;
+mod place;
 mod probe;
+mod report;
 mod step;
 mod subject;
 

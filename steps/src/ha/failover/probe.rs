@@ -31,24 +31,22 @@ pub(super) async fn write(
                 Some(writer) => writer,
                 None => Writer::connect(&*view, &login, DEADLINE).await?,
             };
-            let sql = "insert into workplan_probe (id) values ($1)";
-            writer.rows(sql, &[&row]).await?;
-            Ok::<Writer, SqlError>(writer)
+            // Who took it: through the pooler, the server alone knows.
+            let sql = "insert into workplan_probe (id) values ($1) returning \
+                       pg_catalog.host(pg_catalog.inet_server_addr()) || ':' || \
+                       pg_catalog.inet_server_port()";
+            let rows = writer.rows(sql, &[&row]).await?;
+            let by = rows.first().and_then(|r| r.get::<_, Option<String>>(0)).unwrap_or_default();
+            Ok::<_, SqlError>((writer, by))
         };
         match tokio::time::timeout(DEADLINE, insert).await {
-            Ok(Ok(writer)) => {
+            Ok(Ok((writer, by))) => {
                 session = Some(writer);
-                let end = ledger.now();
-                ledger.open().acknowledged.push((row, begin, end));
+                ledger.acknowledge(row, begin, by);
             }
-            Ok(Err(error)) => {
-                ledger.open().unsure.insert(row);
-                ledger.error("writer", &told(&error));
-            }
-            Err(_) => {
-                ledger.open().unsure.insert(row);
-                ledger.error("writer", "no answer within 2s");
-            }
+            // It may be there or not; nobody was promised anything.
+            Ok(Err(error)) => ledger.error("writer", &told(&error)),
+            Err(_) => ledger.error("writer", "no answer within 2s"),
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -68,7 +66,7 @@ pub(super) async fn read(
             reader.rows("select count(*) from workplan_probe", &[]).await
         };
         match tokio::time::timeout(DEADLINE, ask).await {
-            Ok(Ok(_)) => ledger.open().reads.push(begin),
+            Ok(Ok(_)) => ledger.read(begin),
             Ok(Err(error)) => ledger.error("reader", &told(&error)),
             Err(_) => ledger.error("reader", "no answer within 2s"),
         }
@@ -107,7 +105,7 @@ pub(super) async fn sample(
             leading.extend(answer.ok().flatten());
         }
         leading.sort();
-        ledger.open().primaries.push((at, leading));
+        ledger.sample(at, leading);
         tokio::time::sleep(SAMPLE).await;
     }
 }
@@ -130,7 +128,7 @@ pub(super) async fn log_in(
         let asked =
             client.get(format!("{url}/api/v1/user")).basic_auth(&user, Some(password)).send();
         match tokio::time::timeout(DEADLINE, asked).await {
-            Ok(Ok(answer)) if answer.status().is_success() => ledger.open().logins.push(begin),
+            Ok(Ok(answer)) if answer.status().is_success() => ledger.login(begin),
             Ok(Ok(answer)) => ledger.error("login", &format!("status {}", answer.status())),
             Ok(Err(_)) => ledger.error("login", "no connection"),
             Err(_) => ledger.error("login", "no answer within 2s"),

@@ -13,6 +13,7 @@ use workplan_platform::{Fault, PartRef, PlatformError, ReleaseRef, deployed, ope
 
 use super::course::Course;
 use super::criteria::{Criteria, word};
+use super::place::PROBE_DATABASE;
 use super::subject::subject;
 
 /// One `ha.failover` step.
@@ -23,9 +24,6 @@ pub(super) struct FailoverStep {
     pub(super) app: Option<ReleaseRef>,
     pub(super) max_lost_rows: Option<u64>,
 }
-
-/// The database that the writer writes to; the whole of it is ours.
-pub(super) const PROBE_DATABASE: &str = "workplan_failover_probe";
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -137,11 +135,14 @@ impl Step for FailoverStep {
         };
         match ended {
             Some(ended) => ended,
+            // Nothing can be started any more. What is left is found and mended by the next
+            // attempt, before it does anything else.
             None => {
-                // Redundancy is not left broken behind a Ctrl-C.
-                course.clean_up().await?;
-                let what = format!("`{}` was ended; the cluster was made whole again", hands.step);
-                Err(StepError::new(ErrorCause::Cancelled, what))
+                let what = format!("`{}` was ended because the run was cancelled", hands.step);
+                Err(StepError::new(ErrorCause::Cancelled, what).with_help(format!(
+                    "a node of {} may be down or frozen; `resume` brings it back first",
+                    self.at
+                )))
             }
         }
     }

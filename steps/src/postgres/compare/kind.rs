@@ -81,6 +81,7 @@ impl Kind for Compare {
             ("notes", OutputType::List),
             ("control", OutputType::String),
             ("subject", OutputType::String),
+            ("proof", OutputType::String),
         ]
         .map(|(name, ty)| (name.to_owned(), ty))
         .into()

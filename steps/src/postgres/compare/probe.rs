@@ -18,6 +18,14 @@ pub(crate) struct Probe {
     pub(crate) since: Option<String>,
 }
 
+impl Probe {
+    /// Whether something was written since an earlier look. A server that counts anew, after a
+    /// crash or as a promoted standby, cannot tell, and says no.
+    pub(crate) fn is_later_than(&self, earlier: &Self) -> bool {
+        self.since == earlier.since && self.rows > earlier.rows
+    }
+}
+
 /// How long sessions that are ending are waited for: each brings its counts in as it goes.
 const ENDING: Duration = Duration::from_millis(500);
 

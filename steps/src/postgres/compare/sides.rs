@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
 use workplan_engine::digest::Digest;
 use workplan_engine::kind::StepError;
 
 use super::difference::{self, Difference, Notes};
 use super::probe::{Probe, probe};
+use super::proof::{Subject, Was};
 use super::{control, drill};
 use crate::postgres::names::ident;
 use crate::postgres::portrait::{
@@ -39,7 +39,7 @@ pub(super) struct Verdict {
     pub(super) tables: usize,
     pub(super) rows: i64,
     pub(super) control: String,
-    pub(super) subject: Value,
+    pub(super) subject: Subject,
 }
 
 /// One side, read.
@@ -77,13 +77,13 @@ impl Side {
         Ok(Self { frozen, probe, catalog, tables, positions, large })
     }
 
-    fn subject(&self) -> Value {
-        json!({
-            "system": self.frozen.about.system,
-            "database": self.frozen.database,
-            "oid": self.frozen.oid,
-            "probe": self.probe,
-        })
+    fn subject(&self) -> Was {
+        Was {
+            system: self.frozen.about.system.clone(),
+            database: self.frozen.database.clone(),
+            oid: self.frozen.oid,
+            probe: self.probe.clone(),
+        }
     }
 }
 
@@ -153,7 +153,7 @@ pub(super) async fn compare(sides: &Sides<'_>) -> Result<Verdict, StepError> {
     let digest = digest(&mut from, sums.collect());
     let rows = sums_here.iter().map(|sum| sum.rows).sum();
     let tables = units.iter().filter(|unit| unit.object != LARGE_OBJECTS).count();
-    let subject = json!({"from": from.subject(), "to": to.subject()});
+    let subject = Subject { from: from.subject(), to: to.subject() };
     differences.sort();
     differences.dedup();
     Ok(Verdict { differences, notes, digest, tables, rows, control, subject })

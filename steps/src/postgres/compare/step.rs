@@ -1,7 +1,6 @@
 //! When a `postgres.compare` compares, and what counts as evidence.
 
 use async_trait::async_trait;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -12,11 +11,13 @@ use workplan_engine::kind::{
 use workplan_platform::Database;
 
 use super::difference::{self, Difference};
-use super::probe::{Probe, probe};
+use super::probe::probe;
+use super::proof::{Proof, Subject, Was};
 use super::sides::{Sides, Verdict, compare};
 use crate::postgres::copy::{Copied, MARK};
 use crate::postgres::guard::Guard;
 use crate::postgres::portrait::Roles;
+use crate::postgres::publish;
 use crate::postgres::shared::Entry;
 use crate::postgres::site::{Site, about, bounded, not_started};
 use crate::postgres::{in_words, shared};
@@ -31,22 +32,6 @@ pub(super) struct CompareStep {
     pub(super) database: Option<String>,
     pub(super) roles: Roles,
     pub(super) jobs: usize,
-}
-
-/// What the proof was about, as its output `subject` says it.
-#[derive(Deserialize)]
-struct Subject {
-    from: Was,
-    to: Was,
-}
-
-/// One side at the time of the proof.
-#[derive(Deserialize)]
-struct Was {
-    system: String,
-    database: String,
-    oid: u32,
-    probe: Probe,
 }
 
 /// What became of a side since.
@@ -156,6 +141,46 @@ impl CompareStep {
     }
 }
 
+impl CompareStep {
+    /// Without a record: whether the copy was published with a proof that it is one of this source.
+    /// Users write to it since, so it can never be proven again.
+    async fn kept(&self, look: &Look) -> Result<Option<Observation>, StepError> {
+        let (to, name) = self.side("to", &self.to)?;
+        let site = Site::find(look, to).await?;
+        let reader = site.any_reader().await?;
+        let Some(entry) = shared::by_name(&reader, name).await? else { return Ok(None) };
+        let Some(mark) = entry.comment.mark(publish::MARK) else { return Ok(None) };
+        let published = mark.read::<publish::Published>();
+        let Some(proof) = published.and_then(|published| published.proof) else { return Ok(None) };
+        let Subject { from, to } = &proof.subject;
+        if (&to.system, to.oid) != (&about(&reader).await?.system, entry.oid) {
+            return Ok(None);
+        }
+        let (spec, source) = self.side("from", &self.from)?;
+        let same = match self.identity_of(look, spec, source).await {
+            Some(identity) => identity == (from.system.clone(), from.oid),
+            // It may be gone for good by now.
+            None => from.database == source,
+        };
+        if !same {
+            return Ok(None);
+        }
+        let record = format!("the mark of {} on `{name}`", mark.identity);
+        let outputs = proof.outputs(&record);
+        let mut seen = Observation::done().with_facts(facts(&outputs));
+        seen.outputs = outputs;
+        seen.record = Some(record);
+        Ok(Some(seen))
+    }
+
+    async fn identity_of(&self, look: &Look, spec: &Database, name: &str) -> Option<(String, u32)> {
+        let site = Site::find(look, spec).await.ok()?;
+        let reader = site.any_reader().await.ok()?;
+        let system = about(&reader).await.ok()?.system;
+        Some((system, shared::by_name(&reader, name).await.ok()??.oid))
+    }
+}
+
 async fn entry(site: &Site, name: &str) -> Result<Entry, StepError> {
     let entry = shared::by_name(&site.any_reader().await?, name).await?;
     entry.ok_or_else(|| not_started(format!("there is no {}", site.named(name))))
@@ -188,6 +213,16 @@ fn facts(outputs: &BTreeMap<String, Value>) -> Facts {
 
 fn outputs(verdict: &Verdict) -> BTreeMap<String, Value> {
     let notes: Vec<Value> = verdict.notes.iter().map(|note| json!({"note": note})).collect();
+    let proof = match verdict.differences.is_empty() {
+        true => json!(Proof {
+            digest: verdict.digest.to_string(),
+            tables: verdict.tables,
+            rows: verdict.rows,
+            subject: verdict.subject.clone(),
+        })
+        .to_string(),
+        false => String::new(),
+    };
     [
         ("equal", Value::from(verdict.differences.is_empty())),
         ("digest", Value::from(verdict.digest.as_str())),
@@ -196,7 +231,8 @@ fn outputs(verdict: &Verdict) -> BTreeMap<String, Value> {
         ("differences", difference::to_json(&verdict.differences)),
         ("notes", Value::from(notes)),
         ("control", Value::from(verdict.control.as_str())),
-        ("subject", Value::from(verdict.subject.to_string())),
+        ("subject", Value::from(json!(verdict.subject).to_string())),
+        ("proof", Value::from(proof)),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
@@ -216,22 +252,17 @@ impl Step for CompareStep {
         UndoPlan::NotNeeded
     }
 
-    fn observe_now(&self, look: &Look) -> Option<Observation> {
-        match &look.past {
-            Past::Succeeded { .. } => None,
-            // Reading all rows is for an attempt.
-            Past::Never | Past::Failed | Past::Interrupted(_) | Past::Claimed => {
-                Some(Observation::absent())
-            }
-        }
-    }
-
     async fn observe(&self, look: &Look) -> Observation {
-        let Past::Succeeded { record, outputs } = &look.past else {
-            return Observation::absent();
-        };
-        let seen = bounded(look, Box::pin(self.look_again(look, record, outputs))).await;
-        seen.unwrap_or_else(|error| Observation::unknown(in_words(&error)))
+        // Reading all rows is for an attempt.
+        let seen = bounded(look, async {
+            match &look.past {
+                Past::Succeeded { record, outputs } => {
+                    Box::pin(self.look_again(look, record, outputs)).await
+                }
+                _ => Ok(Box::pin(self.kept(look)).await?.unwrap_or_else(Observation::absent)),
+            }
+        });
+        seen.await.unwrap_or_else(|error| Observation::unknown(in_words(&error)))
     }
 
     async fn preview(&self, _look: &Look, seen: &Observation) -> Vec<Change> {

@@ -158,7 +158,18 @@ impl CopyStep {
             return Ok(Is::Absent);
         };
         let of_it = match self.source(look, &scene.names).await {
-            Some((source, _)) => copied.from == source,
+            Some((source, now)) => {
+                let then = copied.source_probe.as_ref();
+                // What is written to the copy is what it was published for. The source was left.
+                if copied.from == source && then.is_some_and(|then| now.is_later_than(then)) {
+                    return Ok(Is::Foreign(format!(
+                        "`{name}` was copied from `{}` and published, and `{}` was written to \
+                         since: which of them counts is not known",
+                        source.database, source.database
+                    )));
+                }
+                copied.from == source
+            }
             // It may be gone for good by now.
             None => copied.from.database == scene.names.source,
         };

@@ -157,7 +157,7 @@ pub(crate) fn repmgr(settings: &Settings, node: &NodeFiles, bin: &Path) -> Strin
          reconnect_interval = {interval}\n\
          monitor_interval_secs = {monitor}\n\
          repmgrd_pid_file = {pid}\n\
-         primary_visibility_consensus = yes\n\
+         primary_visibility_consensus = {consensus}\n\
          log_level = 'NOTICE'\n",
         id = node.id(),
         name = quoted(&node.name),
@@ -171,6 +171,7 @@ pub(crate) fn repmgr(settings: &Settings, node: &NodeFiles, bin: &Path) -> Strin
         attempts = settings.reconnect_attempts,
         interval = settings.reconnect_interval,
         monitor = settings.monitor_interval,
+        consensus = if settings.visibility_consensus { "yes" } else { "no" },
         pid = path(&node.pod.join("repmgrd/repmgrd.pid")),
     );
     out.push_str(&settings.repmgr_conf);

@@ -28,6 +28,10 @@ pub(crate) struct Settings {
     pub(crate) reconnect_attempts: u32,
     pub(crate) reconnect_interval: u32,
     pub(crate) monitor_interval: u32,
+    /// Whether a standby that saw the primary less than two monitoring intervals ago keeps the
+    /// others from promoting one. Off in the image. With it on, a primary that is found dead sooner
+    /// than that has its election cancelled, and repmgr 5.3 never holds another one.
+    pub(crate) visibility_consensus: bool,
     pub(crate) connect_timeout: u32,
     pub(crate) sync_replication: bool,
     pub(crate) max_connections: u32,
@@ -137,6 +141,10 @@ impl Settings {
             reconnect_attempts: v.number("postgresql.repmgrReconnectAttempts", 2)?,
             reconnect_interval: v.number("postgresql.repmgrReconnectInterval", 3)?,
             monitor_interval: of_env("REPMGR_MONITOR_INTERVAL_SECS").unwrap_or(2),
+            visibility_consensus: env.iter().any(|(name, value)| {
+                name == "REPMGR_PRIMARY_VISIBILITY_CONSENSUS"
+                    && ["true", "yes", "on", "1"].contains(&value.to_lowercase().as_str())
+            }),
             connect_timeout: v.number("postgresql.repmgrConnectTimeout", 5)?,
             sync_replication: v.flag("postgresql.syncReplication", false)?,
             max_connections: v.number("postgresql.maxConnections", 100)?,
