@@ -68,9 +68,17 @@ test-demo: ## the demo's world as a test: dry-runs, kills, failures and rollback
 KILLS ?= 3000
 
 .PHONY: torture
-torture: ## random SIGKILLs of the real binary: KILLS=N how many, WORKPLAN_SEED=N repeats a seed
+torture: ## kills of the real binary, at random and at each change of a file: KILLS=N, WORKPLAN_SEED=N repeats a seed
 	@tools/setup.sh build
 	WORKPLAN_KILLS=$(KILLS) $(CARGO) test --locked --package workplan --test real kills -- --nocapture
+	WORKPLAN_CALLS=1 $(CARGO) test --locked --package workplan --test real calls -- --nocapture
+
+CASES ?= 20000
+
+.PHONY: fuzz
+fuzz: ## torn workplans, plan files, targets, events and saved plans: CASES=N of each
+	@tools/setup.sh build
+	PROPTEST_CASES=$(CASES) $(CARGO) test --locked --package workplan --test fuzz
 
 .PHONY: release
 release: ## one static binary, for any Linux of this architecture

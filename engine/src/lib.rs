@@ -8,6 +8,7 @@ pub mod document;
 pub mod duration;
 pub mod journal;
 pub mod kind;
+mod patience;
 pub mod plan;
 pub mod process;
 pub mod run;

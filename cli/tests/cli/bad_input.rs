@@ -190,3 +190,73 @@ fn a_saved_plan_that_is_none() {
     bench.write("plan.json", "not json");
     bench.expect(3, &["run", "--plan", "plan.json"]);
 }
+
+/// The codes of what `check --json` finds, with the sentences.
+fn found(bench: &Bench) -> Vec<(String, String)> {
+    let said = bench.json(3, &["check", "plan.md", "--json"]);
+    let list = said["diagnostics"].as_array().unwrap();
+    let text = |d: &serde_json::Value, key: &str| d[key].as_str().unwrap().to_owned();
+    list.iter()
+        .filter(|d| d["severity"] == "error")
+        .map(|d| (text(d, "code"), text(d, "message")))
+        .collect()
+}
+
+fn tasks(id: &str, steps: &str) -> String {
+    format!(
+        "---\nid: {id}\n---\n\n## T01 - A\n\n```task\nid: {id}-T01\nstatus: todo\n```\n\n```steps\n{steps}```\n"
+    )
+}
+
+#[test]
+fn a_cycle_hides_no_other_finding() {
+    let step = |id: &str, needs: &str, file: &str| {
+        format!(
+            "- id: {id}\n  uses: command\n  needs: [{needs}]\n  with: {{run: x, writes: [file/{file}]}}\n"
+        )
+    };
+    // a and b wait for each other, c comes after a, so after both; d is in no order to e.
+    let steps = [
+        step("a", "b", "one"),
+        step("b", "a", "one"),
+        step("c", "a", "one"),
+        step("d", "", "two"),
+        step("e", "", "two"),
+    ];
+    let bench = Bench::with(&tasks("C-1", &steps.concat()));
+    let found = found(&bench);
+    let codes: Vec<&str> = found.iter().map(|(code, _)| code.as_str()).collect();
+    assert_eq!(codes, ["dependency-cycle", "unordered-writers"], "{found:?}");
+    assert!(found[1].1.starts_with("`T01.d` and `T01.e` both change"), "{found:?}");
+}
+
+#[test]
+fn brackets_that_cross_are_refused() {
+    let check = |needs: [&str; 4], expected: &[&str]| {
+        let mut steps = String::new();
+        for (id, needs) in ["a", "b", "c", "d"].iter().zip(needs) {
+            steps.push_str(&format!(
+                "- id: {id}\n  uses: command\n  needs: [{needs}]\n  with: {{run: x, undo: y, check: z}}\n"
+            ));
+        }
+        let bench = Bench::with(&tasks("X-1", &steps));
+        let brackets = "workplan: X-1\nbrackets:\n  - {name: one, open: T01.a, close: T01.c, budget: 5m, on_failure: release}\n  - {name: two, open: T01.b, close: T01.d, budget: 5m, on_failure: release}\n";
+        std::fs::create_dir_all(bench.dir().join("plans")).unwrap();
+        bench.write("plans/X-1.yaml", brackets);
+        let said = bench.run(&["check", "plan.md", "--json"]);
+        let said: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+        let list = said["diagnostics"].as_array().unwrap();
+        let errors: Vec<&str> = list
+            .iter()
+            .filter(|d| d["severity"] == "error")
+            .map(|d| d["code"].as_str().unwrap())
+            .collect();
+        assert_eq!(errors, expected, "{needs:?}: {said}");
+    };
+    // a opens one, c closes it; b opens two, d closes it.
+    check(["", "a", "b", "c"], &["brackets-cross"]);
+    check(["", "a", "a, b", "b"], &["brackets-cross"]);
+    check(["", "c", "a", "b"], &[]);
+    check(["", "a", "d", "b"], &[]);
+    check(["", "", "a", "b"], &[]);
+}

@@ -110,3 +110,9 @@ pub(crate) fn wait_for(mut event: impl FnMut() -> bool) {
         std::thread::yield_now();
     }
 }
+
+/// Says aloud that a test could not be made here.
+#[expect(clippy::print_stdout, reason = "a test that was skipped must be seen")]
+pub(crate) fn skipped(why: &str) {
+    println!("SKIPPED: {why}");
+}

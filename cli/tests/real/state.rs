@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use crate::ground::{Ground, wait_for};
+use crate::ground::{Ground, skipped, wait_for};
 
 /// A step that runs until there is a file `go`.
 const WAITS: &str = "# Waits
@@ -232,12 +232,6 @@ fn a_full_disk_has_its_sentence_and_loses_nothing() {
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("no space"), "{text}");
     assert!(!started, "nothing was started that the journal does not know");
-}
-
-/// Says aloud that a test could not be made here.
-#[expect(clippy::print_stdout, reason = "a test that was skipped must be seen")]
-fn skipped(why: &str) {
-    println!("SKIPPED: {why}");
 }
 
 /// The binary as a user without rights; `None`, said aloud, where that cannot be had.

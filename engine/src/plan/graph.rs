@@ -71,11 +71,45 @@ impl Graph {
 
     /// A cycle of each knot of steps that need each other, see [`Graph::order`].
     pub(super) fn cycles(&self) -> Vec<Vec<StepIx>> {
+        self.knots().iter().map(|component| self.cycle(component)).collect()
+    }
+
+    /// The same steps without cycles, for the other findings of a plan that has some: those that
+    /// need each other form a row, and what needs one of them comes after all of them.
+    pub(super) fn untied(&self) -> Self {
+        let count = self.graph.node_count();
+        // The first and the last of the row that each step is in.
+        let mut row: Vec<(usize, usize)> = (0..count).map(|step| (step, step)).collect();
+        let mut needs: Vec<Vec<StepIx>> = vec![Vec::new(); count];
+        for mut knot in self.knots() {
+            knot.sort();
+            let (Some(first), Some(last)) = (knot.first(), knot.last()) else { continue };
+            for node in &knot {
+                row[node.index()] = (first.index(), last.index());
+            }
+            for pair in knot.windows(2) {
+                needs[pair[1].index()].push(pair[0].index());
+            }
+        }
+        for edge in self.graph.raw_edges() {
+            let (need, step) = (row[edge.source().index()], row[edge.target().index()]);
+            if need != step {
+                needs[step.0].push(need.1);
+            }
+        }
+        for list in &mut needs {
+            list.sort_unstable();
+            list.dedup();
+        }
+        Self::new(&needs)
+    }
+
+    /// Steps that need each other, or themselves.
+    fn knots(&self) -> Vec<Vec<NodeIndex>> {
         // Tarjan's would do in one walk instead of two, but recurses as deep as the plan is long.
         kosaraju_scc(&self.graph)
             .into_iter()
             .filter(|c| c.len() > 1 || c.first().is_some_and(|n| self.graph.contains_edge(*n, *n)))
-            .map(|component| self.cycle(&component))
             .collect()
     }
 
@@ -154,5 +188,15 @@ mod tests {
         assert_eq!(cycle.first(), cycle.last());
         assert_eq!(cycle.len(), 4);
         assert_eq!(Graph::new(&[vec![0]]).order(), Err(vec![0, 0]));
+    }
+
+    #[test]
+    fn what_comes_after_a_knot_comes_after_all_of_it() {
+        // 0 and 1 need each other, 2 needs 0, 1 needs 3, 4 is free, 5 needs itself.
+        let graph = Graph::new(&[vec![1], vec![0, 3], vec![0], vec![], vec![], vec![5]]).untied();
+        assert_eq!(graph.order(), Ok(vec![3, 0, 1, 2, 4, 5]));
+        assert_eq!(graph.after(3), HashSet::from([0, 1, 2]));
+        assert_eq!(graph.before(2), HashSet::from([0, 1, 3]));
+        assert_eq!((graph.before(4), graph.before(5)), (HashSet::new(), HashSet::new()));
     }
 }

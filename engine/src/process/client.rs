@@ -106,6 +106,8 @@ impl Drop for Handle {
 
 #[derive(Debug)]
 pub(super) struct Shared {
+    /// Watched for what arrives only. Watched for room as well, it would wake this process each
+    /// time that the supervisor has taken a message, in the middle of starting a step.
     socket: AsyncFd<OwnedFd>,
     pub(super) null: OwnedFd,
     next_id: AtomicU64,
@@ -134,7 +136,7 @@ impl Supervisor {
         become_subreaper().map_err(failed)?;
         let (ours, theirs) = wire::pair().map_err(failed)?;
         fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|e| failed(e.into()))?;
-        let socket = register(ours).map_err(failed)?;
+        let socket = register(ours, Interest::READABLE).map_err(failed)?;
         let null = OpenOptions::new().read(true).write(true).open("/dev/null").map_err(failed)?;
         let mut command = Command::new(&config.program);
         command.args(&config.args).stdin(Stdio::from(theirs));
@@ -257,7 +259,13 @@ impl Shared {
         fds: &[RawFd],
     ) -> io::Result<()> {
         let write = |fd: &OwnedFd| wire::send(fd.as_fd(), request, payload, fds);
-        self.socket.async_io(Interest::WRITABLE, write).await
+        match write(self.socket.get_ref()) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let copy = register(self.socket.get_ref().try_clone()?, Interest::WRITABLE)?;
+                copy.async_io(Interest::WRITABLE, write).await
+            }
+            sent => sent,
+        }
     }
 
     /// Tells the supervisor to kill a step without waiting, for a run that is dropped.
@@ -340,8 +348,7 @@ impl Shared {
 }
 
 #[expect(unsafe_code, reason = "registering a descriptor with the runtime has no safe form")]
-fn register(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    let interest = Interest::READABLE | Interest::WRITABLE;
+fn register(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: the `AsyncFd` owns the open descriptor, and nothing here takes it out or replaces it.
     Ok(unsafe { AsyncFd::register_with_interest(socket, interest) }?)
 }

@@ -16,6 +16,7 @@ use super::flow::{Flow, pipes};
 use super::output::Log;
 use super::wire::{End, Kill, Reply, Request};
 use super::{Cause, ChildSpec, Exit, Finished, NamedProcess, ProcessError, Supervisor};
+use crate::patience::{HEAR, is_late};
 
 /// How long the supervisor may take to say that a process has started.
 const SPAWN_WAIT: Duration = Duration::from_secs(10);
@@ -132,6 +133,8 @@ impl Following<'_> {
         let mut ended: Option<Ended> = None;
         while ended.is_none() || self.flow.is_open() {
             let stop = tokio::select! {
+                // What has come is heard before what is overdue.
+                biased;
                 reply = self.replies.recv(), if ended.is_none() => {
                     match reply.ok_or(ProcessError::SupervisorLost)? {
                         Reply::Spawned { pid: started, .. } => {
@@ -155,10 +158,6 @@ impl Following<'_> {
                     }
                     None
                 }
-                result = self.flow.pump(), if self.flow.is_busy() => {
-                    result.map_err(ProcessError::Pipe)?;
-                    None
-                }
                 () = self.cancel.cancelled(), if matches!(stage, Stage::Running) => {
                     Some(Cause::Cancelled)
                 }
@@ -173,6 +172,11 @@ impl Following<'_> {
                 }
                 () = sleep_until(deadline.unwrap_or(self.started)), if deadline.is_some() => {
                     match stage {
+                        // The supervisor went on while this process was stopped.
+                        _ if deadline.is_some_and(is_late) => {
+                            deadline = Some(Instant::now() + HEAR);
+                            None
+                        }
                         Stage::Running => Some(Cause::TimedOut),
                         Stage::Asked => {
                             self.kill(Kill::Force).await?;
@@ -183,6 +187,11 @@ impl Following<'_> {
                         Stage::Spawning => return Err(ProcessError::SupervisorSilent(SPAWN_WAIT)),
                         Stage::Forced => return Err(ProcessError::SupervisorSilent(KILLED_WAIT)),
                     }
+                }
+                // Last: a flood of output holds nothing up.
+                result = self.flow.pump(), if self.flow.is_busy() => {
+                    result.map_err(ProcessError::Pipe)?;
+                    None
                 }
             };
             if let Some(why) = stop {

@@ -102,23 +102,36 @@ fn prepare(socket: &OwnedFd, lock_file: Option<PathBuf>) -> Result<Option<File>,
     Ok(lock)
 }
 
+/// The signals that would end or stop the supervisor, or wake it, and have an empty handler.
+const SURVIVED: [Signal; 18] = [
+    Signal::SIGALRM,
+    Signal::SIGCHLD,
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGIO,
+    Signal::SIGPIPE,
+    Signal::SIGPROF,
+    Signal::SIGPWR,
+    Signal::SIGQUIT,
+    Signal::SIGTERM,
+    Signal::SIGTSTP,
+    Signal::SIGTTIN,
+    Signal::SIGTTOU,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGVTALRM,
+    Signal::SIGXCPU,
+    Signal::SIGXFSZ,
+];
+
 /// Gives every signal its default and those that would end the supervisor an empty handler. Not
 /// "ignore": that would be inherited by the steps, an exec resets handlers.
 #[expect(unsafe_code, reason = "sigaction has no safe form")]
 fn set_signals() -> Result<(), Errno> {
     extern "C" fn nothing(_: i32) {}
-    use Signal::{
-        SIGALRM, SIGBUS, SIGCHLD, SIGHUP, SIGINT, SIGIO, SIGKILL, SIGPIPE, SIGPROF, SIGPWR,
-        SIGQUIT, SIGSEGV, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGVTALRM,
-        SIGXCPU, SIGXFSZ,
-    };
-    const SURVIVED: [Signal; 18] = [
-        SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGIO, SIGPIPE, SIGPROF, SIGPWR, SIGQUIT, SIGTERM,
-        SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
-    ];
     for signal in Signal::iterator() {
         // The runtime watches for stack overflows with SIGSEGV and SIGBUS.
-        if matches!(signal, SIGKILL | SIGSTOP | SIGSEGV | SIGBUS) {
+        if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP | Signal::SIGSEGV | Signal::SIGBUS) {
             continue;
         }
         let handler = if SURVIVED.contains(&signal) {
@@ -481,7 +494,9 @@ fn start(command: &Command<'_>, fds: [RawFd; 3]) -> Result<Pid, (Errno, bool)> {
         )?;
         attributes.set_pgroup(Pid::from_raw(0))?;
         attributes.set_sigmask(&SigSet::empty())?;
-        attributes.set_sigdefault(&SigSet::all())?;
+        // Of no use beyond the exec, which resets handlers; it keeps ours from running in the child
+        // before that. All the others have their default already, and setting costs a call each.
+        attributes.set_sigdefault(&SURVIVED.into_iter().collect())?;
         Ok((actions, attributes))
     };
     let (actions, attributes) = prepare().map_err(|e| (e, false))?;

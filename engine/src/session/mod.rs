@@ -5,6 +5,7 @@
 mod answer;
 mod binding;
 mod dispatch;
+mod driver;
 mod environment;
 mod error;
 mod evidence_file;
@@ -15,6 +16,7 @@ mod perform;
 mod precondition;
 mod preview;
 mod revise;
+mod rollback;
 mod run;
 mod saved;
 mod select;
@@ -27,9 +29,8 @@ pub use error::SessionError;
 pub use evidence_file::{EvidenceFile, StepEvidence, TaskEvidence};
 pub use load::{Loaded, SourceOptions, load, load_target};
 pub use preview::{PlannedAction, Preview, StepPreview, preview};
-pub use run::{
-    Outcome, ResumeOptions, RollbackOptions, StartOptions, resume, rollback, rollback_scope, start,
-};
+pub use rollback::{RollbackOptions, rollback, rollback_scope};
+pub use run::{Outcome, ResumeOptions, StartOptions, resume, start};
 pub use saved::{SavedPlan, SavedSources, SavedStep, SavedTask};
 pub use select::{load_run, neighbours, unfinished};
 pub use world::{Control, Reporter, World};

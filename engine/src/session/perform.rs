@@ -14,6 +14,7 @@ use crate::kind::{
     Applied, ErrorCause, Hands, Look, Observation, Past, Place, Prepared, Registry, Seen, Step,
     StepError, UndoPlan, With,
 };
+use crate::patience::within;
 use crate::plan::{self, Plan, StepIx};
 use crate::run::{Machine, Purpose, Sight};
 
@@ -163,9 +164,9 @@ pub(super) async fn look(
             _ => step.observe(&look).await,
         }
     };
-    match tokio::time::timeout(deadline, seen).await {
-        Ok(observation) => observation,
-        Err(_) => Observation::new(Seen::Unknown(format!(
+    match within(deadline, seen).await {
+        Some(observation) => observation,
+        None => Observation::new(Seen::Unknown(format!(
             "the look took longer than {}",
             crate::duration::format(deadline)
         ))),
@@ -231,19 +232,19 @@ async fn bounded<T>(
 ) -> Result<T, StepError> {
     let deadline = hands.timeout.unwrap_or(DEFAULT_TIMEOUT);
     tokio::pin!(work);
-    if let Ok(result) = tokio::time::timeout(deadline + Duration::from_secs(1), &mut work).await {
+    if let Some(result) = within(deadline + Duration::from_secs(1), &mut work).await {
         return result;
     }
     let late = format!("`{}` did not end within {}", hands.step, crate::duration::format(deadline));
     hands.cancel().cancel();
-    match tokio::time::timeout(SLACK, work).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(mut error)) => {
+    match within(SLACK, work).await {
+        Some(Ok(done)) => Ok(done),
+        Some(Err(mut error)) => {
             error.cause = ErrorCause::TimedOut;
             error.what = late;
             Err(error)
         }
-        Err(_) => Err(StepError::new(ErrorCause::TimedOut, late)),
+        None => Err(StepError::new(ErrorCause::TimedOut, late)),
     }
 }
 

@@ -1,35 +1,24 @@
-//! Start, resume, roll back.
+//! Start and resume.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::dispatch::{Dispatcher, encode, now_ms, projections};
-use super::environment::without_secrets;
+use super::dispatch::encode;
+use super::driver::{Driver, MachineOptions, hold, open, unlocked};
 use super::history::{self, History};
-use super::launch::Supervised;
-use super::perform::Workshop;
 use super::preview::{forced, preconditions, preview};
 use super::revise::revise;
+use super::rollback::finished;
 use super::saved::{SavedPlan, SavedSources};
-use super::select::{load_run, neighbours, unfinished};
+use super::select::{neighbours, unfinished};
 use super::vault::Vault;
-use super::writeback::WriteBack;
 use super::{Control, Loaded, Reporter, SessionError, World};
-use crate::digest::Digest;
-use crate::journal::{Journal, LockError, Mode, Owner, Projection, RunLock, StateDir};
+use crate::journal::{Journal, Mode, Projection, StateDir};
 use crate::kind::Class;
-use crate::plan::{Plan, TargetRef};
-use crate::process::{ProcessId, wait_supervisor_gone};
-use crate::run::{
-    Direction, Ending, Event, Machine, Options, RunPhase, RunStarted, RunState, Scope,
-    StepRevision, StepState,
-};
-
-/// How long a dead engine's supervisor may take to end what it ran.
-const SUPERVISOR_WAIT: Duration = Duration::from_secs(10);
+use crate::plan::Plan;
+use crate::run::{Direction, Ending, Event, RunStarted, RunState, Scope, StepRevision};
 
 /// How a run is started.
 #[derive(Debug, Clone)]
@@ -70,17 +59,6 @@ pub struct ResumeOptions {
     pub grace: Duration,
 }
 
-/// How a run is taken back.
-#[derive(Debug, Clone)]
-pub struct RollbackOptions {
-    /// The step that stays.
-    pub to: Option<String>,
-    /// What would be lost is accepted.
-    pub accept_loss: bool,
-    /// What running steps get after the first cancel.
-    pub grace: Duration,
-}
-
 /// How a run ended for this process.
 #[derive(Debug)]
 pub struct Outcome {
@@ -92,56 +70,6 @@ pub struct Outcome {
     pub reason: String,
     /// Its state.
     pub state: RunState,
-}
-
-/// A target that is ours until this is dropped.
-struct Held {
-    /// `None` for proofs: they change nothing and are in nobody's way.
-    lock: Option<RunLock>,
-    /// The same for other state folders of this machine.
-    _machine: Option<RunLock>,
-    previous: Option<Owner>,
-    owner: Owner,
-    process: ProcessId,
-}
-
-/// This process, without a lock.
-fn unlocked(run: &str) -> Result<Held, SessionError> {
-    let owner = Owner::this_process(run, jiff::Timestamp::now())
-        .ok_or_else(|| SessionError::Internal("failed to name this process".to_owned()))?;
-    let process = ProcessId::current()
-        .map_err(|e| SessionError::Internal(format!("failed to name this process: {e}")))?;
-    Ok(Held { lock: None, _machine: None, previous: None, owner, process })
-}
-
-fn hold(
-    world: &World,
-    state_dir: &StateDir,
-    target: &TargetRef,
-    run: &str,
-) -> Result<Held, SessionError> {
-    let held = unlocked(run)?;
-    let lock = |locks: &Path| {
-        RunLock::acquire(locks, &target.identity, &held.owner).map_err(|e| {
-            let help = e.help().to_owned();
-            match e {
-                LockError::Held { owner } => SessionError::Locked { owner, help },
-                LockError::Unsure { owner } => SessionError::Locked { owner: Some(owner), help },
-                LockError::Io { path, source } => SessionError::File { what: "lock", path, source },
-            }
-        })
-    };
-    let acquired = lock(&state_dir.locks())?;
-    let machine = match world.machine_locks.as_deref().filter(|_| !target.implicit) {
-        Some(locks) => Some(lock(locks)?.lock),
-        None => None,
-    };
-    wait_supervisor_gone(&supervisor_lock(state_dir, &target.identity), SUPERVISOR_WAIT)?;
-    Ok(Held { lock: Some(acquired.lock), _machine: machine, previous: acquired.previous, ..held })
-}
-
-fn supervisor_lock(state_dir: &StateDir, identity: &str) -> PathBuf {
-    state_dir.locks().join(format!("{}.supervisor", Digest::of(identity.as_bytes()).short()))
 }
 
 /// Starts a run.
@@ -219,7 +147,7 @@ pub async fn start(
     driver.drive(state, machine, options.saved, reporter, control).await
 }
 
-fn make_run_folder(state_dir: &StateDir, run: &str) -> Result<(), SessionError> {
+pub(super) fn make_run_folder(state_dir: &StateDir, run: &str) -> Result<(), SessionError> {
     let logs = state_dir.log(run, "x", 1);
     let folder = logs.parent().unwrap_or(state_dir.root()).to_path_buf();
     std::fs::create_dir_all(&folder).map_err(|source| SessionError::File {
@@ -339,241 +267,6 @@ fn refuse_without_bracket(state: &RunState, plan: &Plan) -> Result<(), SessionEr
         }
     }
     Ok(())
-}
-
-/// Takes a run back.
-///
-/// # Errors
-/// As [`resume`], and when a later run builds on it or a point of no return is passed.
-pub async fn rollback(
-    world: &World,
-    state_dir: &StateDir,
-    run: &str,
-    options: RollbackOptions,
-    reporter: &mut dyn Reporter,
-    control: mpsc::UnboundedReceiver<Control>,
-) -> Result<Outcome, SessionError> {
-    let (held, journal, mut state) = open(world, state_dir, run)?;
-    rollback_scope(&journal, &state, options.to.as_deref())?;
-    if let Some(ix) = state.past_no_return()
-        && !options.accept_loss
-        && !state.accept_loss
-    {
-        return Err(SessionError::PastNoReturn { step: state.plan.steps[ix].id.clone() });
-    }
-    let event = Event::RollbackStarted {
-        owner: held.process.clone(),
-        to: options.to.clone(),
-        accept_loss: options.accept_loss,
-    };
-    let mut driver = Driver::new(world, state_dir, held, journal, run)?;
-    driver.commit_first(&mut state, event, reporter)?;
-    let machine = MachineOptions { jobs: 1, grace: options.grace, history: History::default() };
-    driver.drive(state, machine, None, reporter, control).await
-}
-
-/// The steps that a rollback would take back, last first.
-///
-/// # Errors
-/// When the run was taken back or given up already, a later run builds on it, or `to` is no step
-/// that was done.
-pub fn rollback_scope(
-    journal: &Journal,
-    state: &RunState,
-    to: Option<&str>,
-) -> Result<Vec<usize>, SessionError> {
-    if let RunPhase::Ended { state: ended, .. } = &state.phase
-        && matches!(ended.as_str(), "rolled_back" | "abandoned")
-    {
-        return Err(finished(state));
-    }
-    let own = journal.run_row(&state.run)?;
-    for row in journal.runs(&neighbours(&state.plan))? {
-        let later = row.first_seq > own.first_seq
-            && !matches!(row.state.as_str(), "rolled_back" | "abandoned")
-            && !row.workplan.starts_with("do:");
-        if later && did_something(journal, &row.run)? {
-            return Err(SessionError::Superseded { run: state.run.clone(), later: row.run });
-        }
-    }
-    let after = match to {
-        None => 0,
-        Some(name) => match state.step(name).map(|ix| &state.steps[ix]) {
-            Some(rec) if rec.state.is_done() => rec.done_order,
-            Some(_) => {
-                return Err(SessionError::NotNow {
-                    what: format!("`{name}` was not done in run {}", state.run),
-                    help: "name a step that was done; it stays, and what was done after it is taken back".to_owned(),
-                });
-            }
-            None => {
-                let names = state.plan.steps.iter().map(|s| s.id.as_str());
-                return Err(SessionError::Unknown {
-                    what: format!("run {} has no step `{name}`", state.run),
-                    help: crate::text::did_you_mean(name, names),
-                });
-            }
-        },
-    };
-    let mut steps: Vec<usize> = (0..state.steps.len())
-        .filter(|ix| {
-            let rec = &state.steps[*ix];
-            let stands = rec.state.is_done()
-                || matches!(rec.state, StepState::Undoing | StepState::UndoFailed);
-            stands && rec.done_order > after
-        })
-        .collect();
-    steps.sort_by_key(|ix| std::cmp::Reverse(state.steps[*ix].done_order));
-    Ok(steps)
-}
-
-/// A run in which nothing was done is in nobody's way.
-fn did_something(journal: &Journal, run: &str) -> Result<bool, SessionError> {
-    Ok(load_run(journal, run)?.steps.iter().any(|r| r.state.is_done()))
-}
-
-fn finished(state: &RunState) -> SessionError {
-    let ended = match &state.phase {
-        RunPhase::Ended { state, .. } => state.replace('_', " "),
-        RunPhase::Live => "running".to_owned(),
-    };
-    SessionError::NotNow {
-        what: format!("run {} is finished: {ended}", state.run),
-        help: "there is nothing to go on with".to_owned(),
-    }
-}
-
-fn open(
-    world: &World,
-    state_dir: &StateDir,
-    run: &str,
-) -> Result<(Held, Journal, RunState), SessionError> {
-    let reader = Journal::open(state_dir, Mode::ReadWrite)?;
-    let target = load_run(&reader, run)?.plan.target.clone();
-    drop(reader);
-    let held = hold(world, state_dir, &target, run)?;
-    // Read again: the run may have moved until the lock was ours.
-    let journal = Journal::open(state_dir, Mode::ReadWrite)?;
-    let state = load_run(&journal, run)?;
-    Ok((held, journal, state))
-}
-
-struct MachineOptions {
-    jobs: usize,
-    grace: Duration,
-    history: History,
-}
-
-/// What a run needs until it is driven.
-struct Driver<'w> {
-    world: &'w World,
-    state_dir: &'w StateDir,
-    held: Held,
-    journal: Journal,
-    vault: Arc<Vault>,
-    head: u64,
-}
-
-impl<'w> Driver<'w> {
-    fn new(
-        world: &'w World,
-        state_dir: &'w StateDir,
-        held: Held,
-        journal: Journal,
-        run: &str,
-    ) -> Result<Self, SessionError> {
-        make_run_folder(state_dir, run)?;
-        let head = journal.head(run)?.seq;
-        let vault = Vault::new(Arc::clone(&world.secrets));
-        Ok(Self { world, state_dir, held, journal, vault, head })
-    }
-
-    fn commit_first(
-        &mut self,
-        state: &mut RunState,
-        event: Event,
-        reporter: &mut dyn Reporter,
-    ) -> Result<(), SessionError> {
-        if let Some(previous) = &self.held.previous {
-            reporter.notice(&format!(
-                "took over from process {} on {}, which ended without a word",
-                previous.pid, previous.host
-            ));
-        }
-        let run = state.run.clone();
-        state.apply(now_ms(), &event);
-        let new = encode(&event, &self.vault)?;
-        let events = [event];
-        let derived = projections(state, &events, Some(&self.held.owner));
-        let at = jiff::Timestamp::now();
-        let stored = self.journal.append_expecting(&run, self.head, at, &[new], &derived)?;
-        self.head = stored.last().map_or(self.head, |e| e.seq);
-        reporter.committed(state, &stored, &events);
-        Ok(())
-    }
-
-    async fn drive(
-        self,
-        state: RunState,
-        machine: MachineOptions,
-        saved: Option<SavedPlan>,
-        reporter: &mut dyn Reporter,
-        control: mpsc::UnboundedReceiver<Control>,
-    ) -> Result<Outcome, SessionError> {
-        let plan = Arc::clone(&state.plan);
-        let run = state.run.clone();
-        let env = without_secrets(&self.world.env, &plan);
-        let (line_sender, lines) = mpsc::channel(256);
-        let supervisor = supervisor_lock(self.state_dir, &plan.target.identity);
-        let launcher = Supervised::new(
-            self.world,
-            env,
-            Arc::clone(&self.vault),
-            self.held.lock.is_some().then_some(supervisor),
-            reporter.wants_lines().then_some(line_sender),
-        );
-        let workshop = Workshop::new(
-            self.world.registry.clone(),
-            plan,
-            Arc::clone(&self.vault),
-            Arc::clone(&launcher),
-            &run,
-            false,
-        );
-        let options = Options {
-            jobs: machine.jobs.max(1),
-            grace_ms: u64::try_from(machine.grace.as_millis()).unwrap_or(u64::MAX),
-            past: machine.history.past,
-            edited: machine.history.edited,
-            resolve_only: false,
-        };
-        let writeback = WriteBack::new(&state, &self.state_dir.run(&run))?;
-        let looks = Arc::new(tokio::sync::Semaphore::new(options.jobs.max(4)));
-        let outcome = Dispatcher {
-            journal: self.journal,
-            state_dir: self.state_dir.clone(),
-            run,
-            machine: Machine::new(state, options.clone()),
-            workshop,
-            vault: self.vault,
-            launcher,
-            reporter,
-            control,
-            lines,
-            writeback,
-            saved,
-            owner: Some(self.held.owner.clone()),
-            head: self.head,
-            stale: Vec::new(),
-            options,
-            looks,
-            untold: Vec::new(),
-        }
-        .drive()
-        .await;
-        drop(self.held);
-        outcome
-    }
 }
 
 /// Thirteen letters and digits: the first nine sort by time, the rest are random.

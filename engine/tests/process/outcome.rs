@@ -4,10 +4,13 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
 use workplan_engine::process::{Cause, ChildSpec, Exit, ProcessError};
 
@@ -24,6 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("everything_can_be_killed_at_once", everything_can_be_killed_at_once),
         trial("what_cannot_start_says_why", what_cannot_start_says_why),
         trial("a_large_environment_arrives", a_large_environment_arrives),
+        trial("a_stopped_supervisor_gets_all_requests", a_stopped_supervisor_gets_all_requests),
         trial("children_start_clean", children_start_clean),
         trial("spawning_is_cheap", spawning_is_cheap),
     ]
@@ -210,6 +214,52 @@ fn a_large_environment_arrives(folder: &Path) {
     assert!(bytes > 1_000_000, "{bytes}");
 }
 
+/// More requests than the socket holds wait for room and are served.
+fn a_stopped_supervisor_gets_all_requests(folder: &Path) {
+    const STEPS: usize = 40;
+    block_on(async {
+        let supervisor = supervisor().await;
+        let pid = Pid::from_raw(supervisor.pid().cast_signed());
+        kill(pid, Signal::SIGSTOP).unwrap();
+        let step = |n: usize| {
+            let mut spec = sh(folder, "true");
+            spec.identity = identity(folder, &n.to_string());
+            spec.log = None;
+            spec.env.push(("LARGE".into(), "x".repeat(50_000).into()));
+            supervisor.run(spec, CancellationToken::new())
+        };
+        let woken = async {
+            // Every step has had its turn by now, and most did not get rid of their request.
+            tokio::task::yield_now().await;
+            kill(pid, Signal::SIGCONT).unwrap();
+        };
+        let all = futures(STEPS, step);
+        let (ended, ()) = tokio::join!(all, woken);
+        assert!(ended.iter().all(|f| f.as_ref().unwrap().exit == Exit::Code(0)));
+        assert_eq!(ended.len(), STEPS);
+        supervisor.shutdown().await.unwrap();
+    });
+}
+
+/// All of them at the same time.
+async fn futures<F: Future>(count: usize, make: impl Fn(usize) -> F) -> Vec<F::Output> {
+    let mut running: Vec<_> = (0..count).map(|n| Some(Box::pin(make(n)))).collect();
+    let mut done = Vec::new();
+    std::future::poll_fn(|context| {
+        for slot in &mut running {
+            if let Some(future) = slot
+                && let Poll::Ready(output) = future.as_mut().poll(context)
+            {
+                done.push(output);
+                *slot = None;
+            }
+        }
+        if running.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    done
+}
+
 pub(crate) fn engine_that_ignores_signals(folder: &Path) {
     let script = "grep -E '^Sig(Blk|Ign):' /proc/self/status | cut -f2; ls /proc/self/fd | wc -l;
         cat /proc/$$/stat | cut -d' ' -f1,5; pwd; echo ${HOME-unset}";
@@ -263,7 +313,7 @@ pub(crate) fn engine_that_measures(folder: &Path) {
         }
         times.sort_unstable();
         plain.sort_unstable();
-        println!("{} {}", times[250].as_micros(), plain[250].as_micros());
+        println!("{} {}", times[0].as_micros(), plain[0].as_micros());
     });
 }
 
@@ -274,6 +324,7 @@ fn spawning_is_cheap(folder: &Path) {
     assert!(engine.wait().unwrap().success());
     let micros: Vec<i64> = said.split_whitespace().map(|word| word.parse().unwrap()).collect();
     let [supervised, plain] = micros[..] else { panic!("{said}") };
-    // Far below 1 ms on a quiet machine; this only notices a wait that should not be there.
+    // The quickest of 500, which other work on the machine hardly touches: far below 1 ms. This only
+    // notices a wait that should not be there.
     assert!(supervised - plain < 10_000, "{said}");
 }

@@ -92,7 +92,18 @@ impl Binder<'_> {
         self.clauses(&mut built.steps);
         let preconditions = self.preconditions(file_plan, &scope);
         let implied = self.check_outputs(&built);
-        let edges = self.edges(implied.clone())?;
+        let edges = match self.edges(implied.clone()) {
+            Ok(edges) => edges,
+            Err(untied) => {
+                // What else is wrong need not wait until the cycle is mended.
+                let all = untied.order().ok()?;
+                let mut before = Order::new(&untied, &all);
+                let steps = self.placed.len();
+                let order: Vec<StepIx> = all.iter().copied().filter(|ix| *ix < steps).collect();
+                drop(self.races(&built.resources, &order, &mut before));
+                return None;
+            }
+        };
         let graph = Graph::new(&edges.needs);
         // The edges were found to be free of cycles.
         let order = graph.order().ok()?;

@@ -37,9 +37,36 @@ impl Binder<'_> {
             let open = self.end_of_bracket(plan, raw, &raw.open, "opened");
             let close = self.end_of_bracket(plan, raw, &raw.close, "closed");
             let (Some(open), Some(close)) = (open, close) else { continue };
-            out.extend(self.bracket(plan, raw, (open, close), edges, built));
+            let Some(bracket) = self.bracket(plan, raw, (open, close), edges, built) else {
+                continue;
+            };
+            if let Some(other) = out.iter().find(|other| cross(other, &bracket)) {
+                self.crossing(plan, raw, other);
+            }
+            out.push(bracket);
         }
         out
+    }
+
+    fn crossing(&mut self, plan: &RawPlan, raw: &RawBracket, other: &Bracket) {
+        let (name, open, close) = (&raw.name.text, &raw.open.text, &raw.close.text);
+        let other_name = &other.name;
+        let mut problem = Diagnostic::error(
+            "brackets-cross",
+            &plan.file,
+            raw.name.span,
+            format!(
+                "only one end of the bracket `{name}` (`{open}` … `{close}`) is inside the bracket `{other_name}`"
+            ),
+        )
+        .with_help(format!(
+            "put both ends of one inside the other, or close the first before the second opens: `{}` … `{}`",
+            self.placed[other.open].id, self.placed[other.close].id
+        ));
+        if let Some(first) = plan.brackets.iter().find(|b| b.name.text == *other_name) {
+            problem = problem.with_label_in(&plan.file, first.name.span, "the other one");
+        }
+        self.found.push(problem);
     }
 
     fn end_of_bracket(
@@ -162,4 +189,14 @@ impl Binder<'_> {
             );
         }
     }
+}
+
+/// Whether of two brackets one has only one of its ends inside the other: what releases one would
+/// have to do to the other cannot be said.
+fn cross(one: &Bracket, other: &Bracket) -> bool {
+    let inside = |bracket: &Bracket, step| bracket.inside.binary_search(&step).is_ok();
+    let half = |a: &Bracket, b: &Bracket| inside(a, b.open) != inside(a, b.close);
+    // With an end that is the same step, one is inside the other.
+    let shared = one.open == other.open || one.close == other.close;
+    !shared && (half(one, other) || half(other, one))
 }

@@ -51,8 +51,9 @@ impl Binder<'_> {
         Nodes { steps: self.placed.len() }
     }
 
-    /// All edges; `implied` are those that references to outputs make. `None` after a cycle.
-    pub(super) fn edges(&mut self, implied: Vec<Vec<StepIx>>) -> Option<Edges> {
+    /// All edges; `implied` are those that references to outputs make. After a cycle, which is told,
+    /// only an order that is good for finding steps in none.
+    pub(super) fn edges(&mut self, implied: Vec<Vec<StepIx>>) -> Result<Edges, Graph> {
         let mut needs = implied;
         let tasks_of = self.written(&mut needs);
         let mut whole = self.whole(&needs, &tasks_of);
@@ -65,14 +66,14 @@ impl Binder<'_> {
             for cycle in whole.cycles() {
                 self.cycle(&cycle);
             }
-            return None;
+            return Err(whole.untied());
         }
         let people = self.task_edges(&mut needs, tasks_of);
         for list in &mut needs {
             list.sort_unstable();
             list.dedup();
         }
-        Some(Edges { needs, people, whole })
+        Ok(Edges { needs, people, whole })
     }
 
     /// Puts the steps that `needs` names into the list of each step; gives the tasks that it names.
