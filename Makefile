@@ -57,6 +57,7 @@ test: ## everything, from a fresh machine: set-up, lint, the demo's test, all Ru
 	@tools/setup.sh build lint demo platform
 	$(MAKE) lint
 	$(MAKE) test-demo
+	$(MAKE) test-lab
 	CARGO="$(CARGO)" tools/cargo-test.sh
 
 .PHONY: test-demo
@@ -64,6 +65,14 @@ test-demo: ## the demo's world as a test: dry-runs, kills, failures and rollback
 	@tools/setup.sh build demo
 	$(CARGO) build --locked --package workplan
 	WORKPLAN_BIN="$(abspath $(BINARY))" tests/demo/test.sh
+
+.PHONY: test-lab
+test-lab: ## RAIL-PL-WP-0001 on a lab: there and back, killed in each step, failed in many ways (SEED=N)
+	@tools/setup.sh build platform
+	$(CARGO) build --locked --package workplan
+	for test in test kills failures; do
+		WORKPLAN_BIN="$(abspath $(BINARY))" tests/lab/$$test.sh $(SEED)
+	done
 
 KILLS ?= 3000
 
