@@ -2,7 +2,7 @@
 # RAIL-PL-WP-0001 on a lab, with the engine killed in each of its steps, and resumed. The world must
 # look as after a run that nobody disturbed, and must have been worked on as often.
 #
-#   tests/lab/kills.sh [SEED [SIZE]]     WORKPLAN_BIN names the binary
+#   tests/lab/kills.sh [SEED [SIZE]]     WORKPLAN_BIN names the binary, STEPS some steps instead of all
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -63,7 +63,7 @@ mv "$scratch/base" "$lab"
 check "the copy is up" workplan lab up --dir "$lab"
 
 first=1 killed=0
-for step in $steps; do
+for step in ${STEPS:-$steps}; do
     if [ "$first" = 1 ]; then
         first=0
         check "killed in $step" kill_in "$step" run --target lab "${plan_file#*/}" --yes

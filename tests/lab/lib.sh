@@ -56,7 +56,7 @@ backups() { find "$lab/backup" -name manifest.json 2>/dev/null | wc -l; }
 # Whether the world is as it was when its parts were written down; says what differs.
 same_world() { # same_world BEFORE NOW
     parts "$2"
-    diff "$scratch/$1.json" "$scratch/$2.json" >"$scratch/said"
+    diff -U6 "$scratch/$1.json" "$scratch/$2.json" >"$scratch/said"
 }
 
 finish() {

@@ -37,7 +37,8 @@ fn sections(text: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// A line without the number of the run that wrote it: `workplan:<run>:<step>:<attempt>`.
+/// A text without the run that wrote a mark, `workplan:<run>:<step>:<attempt> WORD {…}`, and without
+/// what the mark keeps for later looks: numbers of servers and databases, names with the run in them.
 pub(super) fn without_marks(line: &str) -> String {
     let mut out = String::new();
     let mut rest = line;
@@ -46,6 +47,11 @@ pub(super) fn without_marks(line: &str) -> String {
         out.push_str("workplan:…");
         let end = mark.find(|c: char| !c.is_ascii_alphanumeric() && !":._-@".contains(c));
         rest = end.map_or("", |end| &mark[end..]);
+        let line = rest.split('\n').next().unwrap_or_default();
+        if let Some(at) = line.find(" {").filter(|_| line.ends_with('}')) {
+            out.push_str(&line[..at]);
+            rest = &rest[line.len()..];
+        }
     }
     out.push_str(rest);
     out
@@ -82,5 +88,9 @@ mod tests {
             "comment workplan:… on it"
         );
         assert_eq!(without_marks("plain"), "plain");
+        assert_eq!(
+            without_marks("Theirs {x}\nworkplan:1m7x60:T02.publish:1 publish {\"oid\":7}\nlast"),
+            "Theirs {x}\nworkplan:… publish\nlast"
+        );
     }
 }
