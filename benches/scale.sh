@@ -47,7 +47,7 @@ PY
     done | awk 'NR == 1 || $1 < t { t = $1 } $2 > m { m = $2 } END { printf "%.4f %.0f\n", t, m }'
 }
 
-echo '| run of a chain of `true` | s | ms a step | MiB |'
+echo '| run of a chain of true | s | ms a step | MiB |'
 echo '|---|---|---|---|'
 for steps in 100 1000 10000 100000; do
     [ "$steps" -le "$MOST" ] || continue
@@ -70,7 +70,8 @@ for tasks in 1000 10000 100000; do
     # A run that was killed early has all of them in its record.
     "$workplan" run "tasks$tasks.md" --yes --state "state$tasks" >/dev/null 2>&1 &
     while ! "$workplan" log --state "state$tasks" >/dev/null 2>&1; do sleep 0.2; done
-    kill -KILL $! 2>/dev/null && wait $! 2>/dev/null || true
+    kill -KILL $! 2>/dev/null || true
+    wait $! 2>/dev/null || true
     read -r s m < <(best true "$workplan" status --state "state$tasks")
     echo "$row$(printf ' | %.2f (%d) |' "$s" "$m")"
 done
@@ -80,7 +81,7 @@ echo
 "$tool" rivals small chain 20
 "$workplan" run small/workplan.md --yes --state million >/dev/null 2>&1
 read -r s m < <(best true "$workplan" status --state million)
-awk -v s="$s" -v m="$m" 'BEGIN { printf "`status` beside 1,000,000 events in 1,000 runs: %.1f ms, %d MiB\n", s * 1000, m }'
+awk -v s="$s" -v m="$m" 'BEGIN { printf "status beside 1,000,000 events in 1,000 runs: %.1f ms, %d MiB\n", s * 1000, m }'
 
 cat >loud.md <<'MD'
 # Loud
