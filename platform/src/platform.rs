@@ -87,7 +87,8 @@ pub trait Operate: View {
     /// Installs or upgrades, and waits until the workload is ready.
     ///
     /// Before it changes anything it records the operation as pending with its identity; what a
-    /// killed one left is found by that and brought to an end by [`Operate::settle`].
+    /// killed one left is found by that. The same deploy again goes on with it where the platform
+    /// can (local; Helm cannot); anything else has to be settled first: [`Operate::settle`].
     async fn deploy(&self, spec: &ReleaseSpec) -> Result<Release, PlatformError>;
 
     /// Brings a release out of `pending-*`: back to its last good revision, or away where there

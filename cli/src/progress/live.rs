@@ -1,6 +1,7 @@
 //! Tells of a run while it goes on.
 
-use std::time::Instant;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use unicode_width::UnicodeWidthStr;
@@ -26,6 +27,8 @@ pub(crate) struct Live<'a> {
     echo: Option<QuietEcho>,
     /// Keeps the columns of lines under each other.
     width: usize,
+    /// Since when brackets are open, in milliseconds since 1970.
+    open: HashMap<String, i64>,
     /// The run, once it has an id.
     pub(crate) run: Option<String>,
 }
@@ -45,7 +48,17 @@ impl<'a> Live<'a> {
         let talker = Talker::new(Printer::plain(printer), bars.clone());
         let slow_lines = printer.level >= Level::Default;
         let board = Board::new(bars, talker.clone(), slow_lines);
-        Self { printer, board, talker, events, spinning, echo, width: 0, run: None }
+        Self {
+            printer,
+            board,
+            talker,
+            events,
+            spinning,
+            echo,
+            width: 0,
+            open: HashMap::new(),
+            run: None,
+        }
     }
 
     /// Looks after the screen until it is dropped by its runtime.
@@ -74,9 +87,14 @@ impl<'a> Live<'a> {
         self.printer.share_with(None);
     }
 
-    fn tell(&mut self, event: &Event) {
+    fn tell(&mut self, event: &Event, at_ms: Option<i64>) {
         let step = event.step();
         let took = match event {
+            Event::BracketClosed { bracket } | Event::BracketReleased { bracket } => {
+                self.open.remove(bracket).zip(at_ms).map(|(since, at)| {
+                    Duration::from_millis(u64::try_from(at - since).unwrap_or_default())
+                })
+            }
             Event::StepIntent { .. } | Event::RepairIntent { .. } | Event::UndoIntent { .. } => {
                 None
             }
@@ -126,8 +144,13 @@ impl Reporter for Live<'_> {
             self.run = Some(state.run.clone());
             self.printer.say(&format!("run {}", state.run));
         }
-        for event in events {
-            self.tell(event);
+        for (ix, event) in events.iter().enumerate() {
+            self.tell(event, stored.get(ix).map(|e| e.at.as_millisecond()));
+        }
+        for (bracket, now) in state.plan.brackets.iter().zip(&state.brackets) {
+            if let Some(since) = now.open_since_ms {
+                self.open.insert(bracket.name.clone(), since);
+            }
         }
     }
 

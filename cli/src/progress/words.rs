@@ -27,6 +27,11 @@ fn words(who: &str, what: impl Into<String>, detail: impl Into<String>, style: S
     Words { who: who.to_owned(), what: what.into(), detail, style, small: false }
 }
 
+/// How long a bracket was open.
+fn outage(time: &str) -> String {
+    if time.is_empty() { String::new() } else { format!("after {time}") }
+}
+
 fn small(words: Words) -> Words {
     Words { small: true, ..words }
 }
@@ -99,11 +104,13 @@ pub(super) fn of(event: &Event, took: Option<std::time::Duration>) -> Option<Wor
             });
             words(bracket, "opens", budget, Style::Yellow)
         }
-        Event::BracketClosed { bracket } => words(bracket, "closed", "", Style::Green),
+        Event::BracketClosed { bracket } => words(bracket, "closed", outage(&time), Style::Green),
         Event::BracketReleasing { bracket, why } => {
             words(bracket, "is being released", why, Style::Yellow)
         }
-        Event::BracketReleased { bracket } => words(bracket, "released", "", Style::Green),
+        Event::BracketReleased { bracket } => {
+            words(bracket, "released", outage(&time), Style::Green)
+        }
         Event::BracketHeld { bracket, why } => words(bracket, "held open", why, Style::Red),
         Event::UndoIntent { step } => words(step, "taking back", "", Style::Bold),
         Event::UndoDone { step, why } => {

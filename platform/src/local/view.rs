@@ -204,9 +204,14 @@ impl View for LocalView {
         if self.record(at)?.is_none() {
             return Ok(Vec::new());
         }
+        // While the outside is shut out, nobody wants the way in.
+        let shut = self.traffic(at).await? == Traffic::Shut;
         let mut found: BTreeMap<String, Workload> = BTreeMap::new();
         for object in self.world.store.releases(&at.namespace).objects(&at.name)? {
             if !matches!(object.kind.as_str(), "StatefulSet" | "Deployment") {
+                continue;
+            }
+            if shut && object.body.get("gate") == Some(&json!(true)) {
                 continue;
             }
             let text = |key: &str| object.body.get(key).and_then(Value::as_str).map(str::to_owned);

@@ -4,7 +4,7 @@
 //! - `check`: `app.check`; `proof` is what it does, by `login` (the form), `api` and `git`
 //! - `drain`: `app.drain`
 //! - `stop`: `app.stop`; `sessions` asks the application's database who is in it
-//! - `traffic`: `traffic.open`
+//! - `traffic`: `traffic.open`; `since` counts what users have done since
 //! - `target`: which application, and waiting for it
 //! - `site`: one Gitea over HTTP
 //!
@@ -19,6 +19,7 @@ mod login;
 mod miss;
 mod proof;
 mod sessions;
+mod since;
 mod site;
 mod stop;
 mod target;

@@ -68,6 +68,9 @@ impl<'a> Proof<'a> {
         self.part("health", "the health check", async {
             match api::health(site, within).await? {
                 Health::Fails(what) => Err(Miss::new(unhealthy(&what))),
+                Health::Unknown(status) if status >= 500 => {
+                    Err(Miss::new(format!("it does not run: `/api/healthz` says {status}")))
+                }
                 Health::Passes | Health::Unknown(_) => Ok(()),
             }
         })

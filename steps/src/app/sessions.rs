@@ -29,20 +29,34 @@ pub(super) async fn sessions(
     app: &AppView,
 ) -> Result<Option<Sessions>, PlatformError> {
     let value = |key: &str| app.config.get("database")?.get(key).cloned();
-    let (Some(host), Some(name), Some(user)) = (value("HOST"), value("NAME"), value("USER")) else {
-        return Ok(None);
-    };
-    let Some(part) = server(view, app, &host).await? else { return Ok(None) };
-    let place = DatabasePlace::Release(part);
-    let database = Database { place, user: None, password: None, database: None };
-    let server = database.server(look, view).await?;
-    let login = server.login("postgres", &look.identity);
-    let reader = Reader::connect(view, &login, WITHIN).await?;
+    let (Some(name), Some(user)) = (value("NAME"), value("USER")) else { return Ok(None) };
+    let Some(reader) = reader(look, view, app, "postgres").await? else { return Ok(None) };
     let sql = "select count(*), count(*) filter (where state <> 'idle') \
                from pg_catalog.pg_stat_activity \
                where datname = $1 and usename = $2 and backend_type = 'client backend'";
     let rows = reader.rows(sql, &[&name, &user]).await?;
     Ok(rows.first().map(|row| Sessions { all: row.get(0), busy: row.get(1) }))
+}
+
+/// A session on the server that the application's configuration names, which can only read; `None`
+/// where that is not a PostgreSQL of the platform.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub(super) async fn reader(
+    look: &Look,
+    view: &dyn View,
+    app: &AppView,
+    database: &str,
+) -> Result<Option<Reader>, PlatformError> {
+    let Some(host) = app.config.get("database").and_then(|of| of.get("HOST")) else {
+        return Ok(None);
+    };
+    let Some(part) = server(view, app, host).await? else { return Ok(None) };
+    let place = DatabasePlace::Release(part);
+    let server = Database { place, user: None, password: None, database: None };
+    let login = server.server(look, view).await?.login(database, &look.identity);
+    Ok(Some(Reader::connect(view, &login, WITHIN).await?))
 }
 
 /// The PostgreSQL of the platform that listens where the configuration says.

@@ -2,17 +2,20 @@
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use workplan_engine::kind::{
-    Applied, Binding, Change, Class, Facts, Hands, Kind, Look, Observation, ParamProblem,
-    ParamSpec, ParamType, Prepared, Resources, Seen, Step, StepError, UndoPlan, With,
+    Applied, Binding, Change, Class, Facts, Hands, Kind, Look, Observation, OutputType,
+    ParamProblem, ParamSpec, ParamType, Past, Prepared, Resources, Seen, Step, StepError, UndoPlan,
+    With,
 };
 use workplan_platform::{self as platform, PlatformError, Traffic, View};
 
 use super::api::{self, Health};
+use super::since::since;
 use super::site::{Site, endpoint};
 use super::target::{NAMESPACE, RELEASE, Target, until};
 use super::word;
@@ -48,11 +51,16 @@ impl Kind for TrafficOpen {
 
     fn about(&self) -> &'static str {
         "Opens ingress and SSH of an application and asks it from outside until it answers. Taken \
-         back, they are shut."
+         back, they are shut. What users did since the opening is counted in the application's \
+         database and told whenever it is looked at: it is what going back would lose."
     }
 
     fn params(&self) -> &'static [ParamSpec] {
         PARAMS
+    }
+
+    fn outputs(&self, _with: &With) -> BTreeMap<String, OutputType> {
+        BTreeMap::from([("opened_at".to_owned(), OutputType::Int)])
     }
 
     fn build(&self, with: &With) -> Result<Box<dyn Step>, Vec<ParamProblem>> {
@@ -105,7 +113,29 @@ impl OpenStep {
                 }
             },
         };
-        Ok(Observation::new(seen).with_facts(facts))
+        let mut seen = Observation::new(seen).with_facts(facts);
+        if let Past::Succeeded { outputs, .. } = &look.past {
+            seen.outputs.clone_from(outputs);
+            seen.facts = self.with_since(look, seen.facts).await;
+        }
+        Ok(seen)
+    }
+
+    /// With what users did since the opening; that it cannot be counted is a fact as well.
+    async fn with_since(&self, look: &Look, facts: Facts) -> Facts {
+        let Past::Succeeded { outputs, .. } = &look.past else { return facts };
+        let Some(at) = outputs.get("opened_at").and_then(Value::as_i64) else { return facts };
+        let counted = async {
+            let view = platform::view(look)?;
+            let app = view.app(&self.target.at).await?;
+            since(look, &*view, &app, at).await
+        };
+        let told = match timeout(ASK, counted).await {
+            Ok(Ok(counted)) => counted,
+            Ok(Err(why)) => format!("not counted: {why}"),
+            Err(_) => "not counted: the database does not answer".to_owned(),
+        };
+        facts.with("since_opening", Binding::Informative, told)
     }
 
     async fn traffic(&self, look: &Look) -> Result<Traffic, PlatformError> {
@@ -151,9 +181,17 @@ impl Step for OpenStep {
         let operate = platform::operate(hands)?;
         // Before anything is opened: whether there is anything to open.
         endpoint(&operate.app(&self.target.at).await?, true)?;
+        let opened_at = jiff::Timestamp::now().as_second();
         operate.set_traffic(&self.target.at, true).await?;
         until(hands, self.target.timeout, || self.trouble(&*operate)).await?;
-        Ok(Applied::default())
+        let outputs = BTreeMap::from([("opened_at".to_owned(), Value::from(opened_at))]);
+        Ok(Applied { outputs, ..Applied::default() })
+    }
+
+    async fn verify(&self, look: &Look, applied: &Applied) -> Observation {
+        let mut seen = self.observe(look).await;
+        seen.outputs.clone_from(&applied.outputs);
+        seen
     }
 
     async fn look_back(&self, look: &Look, prepared: &Prepared) -> Observation {
@@ -161,7 +199,9 @@ impl Step for OpenStep {
         match self.traffic(look).await {
             Err(why) => Observation::unknown(why.to_string()),
             Ok(Traffic::Open) if was_open => Observation::absent(),
-            Ok(Traffic::Open) => Observation::done(),
+            Ok(Traffic::Open) => {
+                Observation::done().with_facts(self.with_since(look, Facts::default()).await)
+            }
             Ok(Traffic::Shut) => Observation::absent(),
             Ok(Traffic::None) => Observation::unknown(format!(
                 "the way in to `{}` was opened, and its values make none any more",

@@ -215,7 +215,17 @@ impl Step for DeployStep {
     }
 
     async fn repair(&self, hands: &Hands, _half: &Seen) -> Result<(), StepError> {
-        Ok(operate(hands)?.settle(&self.wanted.at).await?)
+        let platform = operate(hands)?;
+        // What was begun with the values that are wanted is gone on with: no revision more, and no
+        // way back and forth in between.
+        if let Ok((spec, found)) = self.found(hands).await
+            && found.same_values
+            && found.release.is_some_and(|r| goes_on(r.status))
+            && platform.deploy(&spec).await.is_ok()
+        {
+            return Ok(());
+        }
+        Ok(platform.settle(&self.wanted.at).await?)
     }
 
     async fn look_back(&self, look: &Look, prepared: &Prepared) -> Observation {
@@ -279,6 +289,10 @@ impl Step for DeployStep {
         }
         Ok(())
     }
+}
+
+const fn goes_on(status: ReleaseStatus) -> bool {
+    matches!(status, ReleaseStatus::PendingInstall | ReleaseStatus::PendingUpgrade)
 }
 
 /// Whether the outside can get in; asked only where a deploy may change it.

@@ -29,9 +29,9 @@ pub(super) fn next_ports() -> u16 {
 /// Ends the servers below a folder and removes it when this process ends, however it ends: its end
 /// of the pipe closes then.
 pub(super) fn keep(folder: &Path) -> Child {
-    let end = "read -r _; for f in $(find \"$1\" -name '*.service.json'); do \
-        pid=$(sed -n 's/.*\"pid\": *\\([0-9]*\\).*/\\1/p' \"$f\" | head -n 1); \
-        kill -9 -- \"-$pid\" 2>/dev/null; done; rm -rf \"$1\"";
+    // By where they work, since children of a server outlive it when it alone is killed.
+    let end = "read -r _; for p in /proc/[0-9]*; do case \"$(readlink $p/cwd)\" in \
+        \"$1\"/*) kill -9 ${p#/proc/};; esac; done 2>/dev/null; rm -rf \"$1\"";
     Command::new("/bin/sh")
         .args(["-c", end, "sh"])
         .arg(folder)

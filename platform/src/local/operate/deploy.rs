@@ -26,6 +26,13 @@ pub(super) struct Change<'c> {
     pub(super) note: Option<String>,
 }
 
+impl<'c> Change<'c> {
+    fn of(spec: &'c ReleaseSpec, version: Option<&'c str>, status: ReleaseStatus) -> Self {
+        let (chart, values) = (spec.chart.as_str(), &spec.values);
+        Self { chart, version, values, status, shut: Some(spec.quarantine), note: None }
+    }
+}
+
 impl LocalOperate {
     pub(super) async fn deploy_release(
         &self,
@@ -35,10 +42,19 @@ impl LocalOperate {
         let releases = self.view.world().store.releases(&spec.at.namespace);
         let _lock = releases.lock(&spec.at.name).await?;
         let record = self.view.record(&spec.at)?;
-        if is_pending(record.as_ref()) {
-            return Err(left_behind(&spec.at));
-        }
         let key = self.view.world().store.make_key()?;
+        if is_pending(record.as_ref()) {
+            let newest = record.as_ref().and_then(Record::newest);
+            let same = |r: &&Revision| {
+                r.chart == spec.chart && r.values_digest == digest(&key, &spec.values)
+            };
+            let Some(begun) = newest.filter(same).map(|r| r.status) else {
+                return Err(left_behind(&spec.at));
+            };
+            let version = spec.version.as_deref();
+            let change = Change::of(spec, version, begun);
+            return self.change(&act, record, &key, change).await;
+        }
         if let Some(newest) = record.as_ref().and_then(Record::newest)
             && newest.status == ReleaseStatus::Deployed
             && newest.chart == spec.chart
@@ -57,19 +73,11 @@ impl LocalOperate {
             None => ReleaseStatus::PendingInstall,
             Some(_) => ReleaseStatus::PendingUpgrade,
         };
-        let change = Change {
-            chart: &spec.chart,
-            version: spec.version.as_deref(),
-            values: &spec.values,
-            status,
-            shut: Some(spec.quarantine),
-            note: None,
-        };
-        self.change(&act, record, &key, change).await
+        self.change(&act, record, &key, Change::of(spec, spec.version.as_deref(), status)).await
     }
 
     /// Makes a new revision: recorded as pending before the first effect, and as what became of it
-    /// after the last. The release's lock is held.
+    /// after the last. One that is pending already is gone on with. The release's lock is held.
     pub(super) async fn change(
         &self,
         act: &Act<'_>,
@@ -95,7 +103,12 @@ impl LocalOperate {
             None => record.is_some() && self.view.traffic(at).await? == Traffic::Shut,
         };
         let mut record = record.unwrap_or_else(|| Record { at: at.clone(), revisions: Vec::new() });
-        let number = record.newest().map_or(0, |r| r.revision) + 1;
+        let begun = record.revisions.pop_if(|r| r.status.is_pending());
+        let rest = begun.as_ref().map_or(rest, |r| r.rest.clone());
+        let number = match &begun {
+            Some(begun) => begun.revision,
+            None => record.newest().map_or(0, |r| r.revision) + 1,
+        };
         releases.write_values(&at.name, number, change.values)?;
         record.revisions.push(Revision {
             revision: number,

@@ -41,6 +41,38 @@ pub(super) async fn sequences(frozen: &Frozen, writer: &Writer) -> Result<(), St
     Ok(())
 }
 
+/// Has the server look once more whether partitioned indexes are valid.
+///
+/// An index of a partitioned table becomes valid when its last part is attached. `pg_restore` attaches
+/// several at the same time, and where two sessions attach the last two, neither sees the other's,
+/// and the index stays invalid for good. Attaching once more what is attached changes nothing else.
+///
+/// # Errors
+/// In the target's words.
+pub(super) async fn partitioned_indexes(writer: &Writer) -> Result<(), SqlError> {
+    // One whose parts are invalid, or not all there, as in the source, stays as it is.
+    let sql = "select distinct on (p.oid) format('%I.%I', pn.nspname, p.relname), \
+                   format('%I.%I', cn.nspname, c.relname) \
+               from pg_catalog.pg_index i join pg_catalog.pg_class p on p.oid = i.indexrelid \
+               join pg_catalog.pg_namespace pn on pn.oid = p.relnamespace \
+               join pg_catalog.pg_inherits h on h.inhparent = p.oid \
+               join pg_catalog.pg_class c on c.oid = h.inhrelid \
+               join pg_catalog.pg_namespace cn on cn.oid = c.relnamespace \
+               where p.relkind = 'I' and not i.indisvalid";
+    let mut before = usize::MAX;
+    loop {
+        let invalid = writer.rows(sql, &[]).await?;
+        if invalid.is_empty() || invalid.len() >= before {
+            return Ok(());
+        }
+        before = invalid.len();
+        for row in invalid {
+            let (index, part): (String, String) = (row.get(0), row.get(1));
+            writer.run(&format!("alter index {index} attach partition {part}")).await?;
+        }
+    }
+}
+
 /// Fills the materialised views that are filled in the source, in an order in which each finds what
 /// it reads.
 ///

@@ -329,6 +329,7 @@ impl CopyStep {
         moved.bytes += large::objects(&frozen, first, &ready.roles).await?;
         finish::sequences(&frozen, first).await?;
         schema.after_rows(target).await?;
+        finish::partitioned_indexes(first).await?;
         finish::views(&frozen, first).await?;
         schema.watchers(target).await?;
         finish::statistics(&writers).await?;

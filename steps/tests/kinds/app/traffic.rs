@@ -28,6 +28,21 @@ async fn open_means_that_it_answers() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_counted_is_said() {
+    if !has_gitea() {
+        return;
+    }
+    // Its database is not one of the platform's.
+    let site = GiteaSite::lend();
+    let open = step("traffic.open", json!({"release": "gitea"}));
+    let outputs = [("opened_at".to_owned(), json!(1))].into();
+    let past = Past::Succeeded { record: "run r0".to_owned(), outputs };
+    let seen = open.observe(&site.world.look(past)).await;
+    let told = seen.facts.0["since_opening"].value.clone().unwrap();
+    assert_eq!(told, json!("not counted: its database is none of this platform"));
+}
+
+#[tokio::test]
 async fn without_a_way_in_there_is_nothing_to_open() {
     if !has_gitea() {
         return;

@@ -149,19 +149,18 @@ async fn a_target_that_crashes_is_waited_for_by_nobody_and_filled_afresh() {
     let Some(source) = Postgres::shared() else { return };
     let target = Postgres::own("").unwrap();
     let copying = Copying::new(source, &target);
-    copying
+    let (task,) = copying
         .in_the_middle(async |task| {
             let pid = format!("select pid {} limit 1", copying.ours());
             let pid: i32 = target.psql("postgres", &pid).parse().unwrap();
             // The server takes all others down and recovers.
             kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
             until("it is back", || target.try_psql("postgres", "select 1").is_ok()).await;
-            task
+            // It ends when the source gives its rows, not before.
+            (task,)
         })
-        .await
-        .await
-        .unwrap()
-        .unwrap_err();
+        .await;
+    task.await.unwrap().unwrap_err();
     copying.begins_afresh().await;
 }
 

@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# RAIL-PL-WP-0001 on a lab, with the engine killed in each of its steps, and resumed. The world must
+# look as after a run that nobody disturbed, and must have been worked on as often.
+#
+#   tests/lab/kills.sh [SEED [SIZE]]     WORKPLAN_BIN names the binary
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+engine=
+at_end() {
+    if [ -n "$engine" ]; then kill -9 "$engine" 2>/dev/null || true; fi
+    finish
+}
+trap at_end EXIT
+
+# What the servers say that was done to them, a line each: databases made, tables filled, releases
+# changed, commits. Logs are the servers' own.
+worked() {
+    printf 'databases made: %s\n' "$(logged 'CREATE DATABASE')"
+    printf 'tables filled: %s\n' "$(logged 'COPY .* FROM')"
+    printf 'commits: %s\n' "$(commits)"
+    printf 'backups: %s\n' "$(backups)"
+    printf 'revisions of releases: %s\n' "$(cat "$lab"/world/*/releases/*/release.json | grep -c '"revision":')"
+}
+logged() { cat "$lab"/world/platform/pods/*/postgresql.log 2>/dev/null | grep -ciE -- "(statement|execute [^:]*): $1" || true; }
+
+# Runs `workplan ARGS…` in the background until the line says that STEP runs, waits for a part of
+# the time that it took undisturbed, kills.
+kill_in() { # kill_in STEP ARGS…
+    local step=$1 took
+    shift
+    took=$(sed -nE "s/^${step//./\\.} +done +([0-9.]+) (ms|s).*/\1 \2/p" "$scratch/undisturbed.said" | head -n 1)
+    : >"$scratch/said"
+    (cd "$lab/railiance-platform" && exec "$WORKPLAN_BIN" "$@" </dev/null >"$scratch/said" 2>&1) &
+    engine=$!
+    while ! grep -qE "^${step//./\\.} +running" "$scratch/said"; do
+        kill -0 "$engine" 2>/dev/null || { engine=; return 1; }
+        sleep 0.01
+    done
+    sleep "$(awk -v r="$RANDOM" -v t="${took% *}" -v u="${took#* }" 'BEGIN { print t * (u == "s" ? 1 : 0.001) * r / 32768 }')"
+    kill -9 "$engine" 2>/dev/null || true
+    wait "$engine" 2>/dev/null || true
+    engine=
+}
+# Whether a step was done before anybody went on.
+is_over() { state >"$scratch/state.json"; awk -v id="\"id\": \"$1\"" 'index($0, id) { f = 1 } f && /"state"/ { print; exit }' "$scratch/state.json" | grep -q '"done"'; }
+
+printf 'seed %s, size %s\n' "$seed" "$size"
+check "lab up" workplan lab up --dir "$lab" --seed "$seed" --size "$size"
+[ "$failed" -eq 0 ] || exit 1
+# Two labs of one seed differ in what is drawn for safety; a lab and its copy do not.
+check "lab down, kept" workplan lab down --dir "$lab" --keep
+cp -a "$lab" "$scratch/base"
+check "up again" workplan lab up --dir "$lab"
+check "a run that nobody disturbs" inside run --target lab "${plan_file#*/}" --yes
+cp "$scratch/said" "$scratch/undisturbed.said"
+steps=$(grep -oE '^T0[0-9]\.[a-z_]+ +running' "$scratch/said" | awk '{ print $1 }')
+parts undisturbed
+worked >"$scratch/undisturbed.worked"
+check "lab down" workplan lab down --dir "$lab"
+mv "$scratch/base" "$lab"
+check "the copy is up" workplan lab up --dir "$lab"
+
+first=1 killed=0
+for step in $steps; do
+    if [ "$first" = 1 ]; then
+        first=0
+        check "killed in $step" kill_in "$step" run --target lab "${plan_file#*/}" --yes
+    else
+        # The kill before may have come when this step was at work already.
+        if is_over "$step"; then
+            ok "not killed in $step: it is over"
+        elif kill_in "$step" resume --yes; then
+            killed=$((killed + 1))
+            ok "killed in $step"
+        elif grep -qE "^$step +(adopted|done|so already)" "$scratch/said"; then
+            ok "not killed in $step: it was over"
+        else
+            bad "resume up to $step"
+            break
+        fi
+    fi
+done
+if inside status --json && grep -qE '"state": "(succeeded|rolled_back)"' "$scratch/said"; then
+    ok "the run is over"
+else
+    check "resume to the end" inside resume --yes
+fi
+printf '      killed in %s steps\n' "$((killed + 1))"
+check "T01 and T02 are done" both_done
+worked >"$scratch/killed.worked"
+# A copy that was killed is begun once more.
+sed 's/^/      /' "$scratch/killed.worked"
+if diff "$scratch/undisturbed.worked" "$scratch/killed.worked" >"$scratch/said"; then
+    ok "as often as undisturbed"
+elif ! diff "$scratch/undisturbed.worked" "$scratch/killed.worked" |
+    grep -E '^[<>]' | grep -vqE 'databases made|tables filled'; then
+    made=$(sed -n 's/^databases made: //p' "$scratch/undisturbed.worked")
+    now=$(sed -n 's/^databases made: //p' "$scratch/killed.worked")
+    check "as often as undisturbed, but for one copy begun once more" test "$now" -le $((made + 1))
+else
+    bad "as often as undisturbed"
+fi
+check "the world is as after the run that nobody disturbed" same_world undisturbed killed

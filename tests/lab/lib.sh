@@ -1,0 +1,78 @@
+# shellcheck shell=bash
+# What the tests on a lab share: words, a scratch folder with a lab in it, and its end.
+: "${WORKPLAN_BIN:?names the binary}"
+# The arguments of the test: SEED [SIZE].
+seed=${1:-$((RANDOM * 32768 + RANDOM))} size=${2:-1}
+WORKPLAN_BIN=$(realpath "$WORKPLAN_BIN")
+PATH=$PATH:/usr/sbin:${WORKPLAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/workplan}/bin
+export NO_COLOR=1
+
+for program in sops age git pgpool; do
+    if ! command -v "$program" >/dev/null; then
+        printf '\n!!!!  SKIPPED: there is no %s; tools/setup.sh platform gets it\n\n' "$program"
+        exit 0
+    fi
+done
+
+scratch=$(mktemp -d /tmp/workplan-lab-test.XXXXXX)
+# The servers' account must get in.
+chmod 0755 "$scratch"
+lab=$scratch/lab
+plan_file=railiance-platform/workplans/RAIL-PL-WP-0001-platform-baseline.md
+passed=0 failed=0
+
+ok() { passed=$((passed + 1)); printf 'ok    %s\n' "$*"; }
+bad() {
+    failed=$((failed + 1))
+    printf 'FAIL  %s\n' "$*"
+    sed 's/^/      | /' "$scratch/said" 2>/dev/null | tail -n 60 || true
+}
+check() { # check WHAT COMMAND…
+    local what=$1
+    shift
+    if "$@"; then ok "$what"; else bad "$what"; fi
+}
+workplan() { "$WORKPLAN_BIN" "$@" </dev/null >"$scratch/said" 2>&1; }
+# In the lab's repository, where the workplan's runs are.
+inside() { (cd "$lab/railiance-platform" && workplan "$@"); }
+exits() { # exits CODE COMMAND…
+    local wanted=$1 got=0
+    shift
+    "$@" || got=$?
+    [ "$got" -eq "$wanted" ] || { printf 'exit %s, wanted %s\n' "$got" "$wanted" >>"$scratch/said"; return 1; }
+}
+said() { grep -qE -- "$1" "$scratch/said"; }
+digest() { "$WORKPLAN_BIN" lab digest --dir "$lab" </dev/null 2>"$scratch/said"; }
+parts() { "$WORKPLAN_BIN" lab digest --dir "$lab" --json </dev/null 2>/dev/null >"$scratch/$1.json"; }
+state() { (cd "$lab/railiance-platform" && "$WORKPLAN_BIN" status --json 2>/dev/null); }
+run_id() { state | sed -nE 's/^ *"id": "([^"]+)",?$/\1/p' | head -n 1; }
+# Which start of which server: pods with process number and start time.
+starts() {
+    "$WORKPLAN_BIN" lab status --dir "$lab" --json 2>/dev/null |
+        grep -E '"(name|incarnation)"' | tr -d ' ,"' | paste - - | sort
+}
+commits() { for repo in "$lab"/railiance-*; do git -C "$repo" rev-list --all --count; done | paste -sd' '; }
+backups() { find "$lab/backup" -name manifest.json 2>/dev/null | wc -l; }
+# Whether the world is as it was when its parts were written down; says what differs.
+same_world() { # same_world BEFORE NOW
+    parts "$2"
+    diff "$scratch/$1.json" "$scratch/$2.json" >"$scratch/said"
+}
+
+finish() {
+    local status=$?
+    "$WORKPLAN_BIN" lab down --dir "$lab" </dev/null >/dev/null 2>&1 ||
+        printf 'FAIL  the lab could not be ended: %s\n' "$lab"
+    [ -d "$lab" ] || rm -rf "$scratch"
+    printf '%d passed, %d failed (seed %s, size %s)\n' "$passed" "$failed" "$seed" "$size"
+    if [ "$status" -ne 0 ]; then exit "$status"; fi
+    [ "$failed" -eq 0 ] || exit 1
+}
+both_done() {
+    local task
+    for task in T01 T02; do
+        grep -A3 "id: RAIL-PL-WP-0001-$task" "$lab/$plan_file" | grep -qx 'status: done' || return 1
+    done
+}
+trap 'exit 130' INT
+trap 'exit 143' TERM
