@@ -47,7 +47,7 @@ PY
     done | awk 'NR == 1 || $1 < t { t = $1 } $2 > m { m = $2 } END { printf "%.4f %.0f\n", t, m }'
 }
 
-printf '| run of a chain of %strue%s | s | ms a step | MiB |\n' '`' '`'
+echo '| run of a chain of true | s | ms a step | MiB |'
 echo '|---|---|---|---|'
 for steps in 100 1000 10000 100000; do
     [ "$steps" -le "$MOST" ] || continue
@@ -81,7 +81,7 @@ echo
 "$tool" rivals small chain 20
 "$workplan" run small/workplan.md --yes --state million >/dev/null 2>&1
 read -r s m < <(best true "$workplan" status --state million)
-awk -v s="$s" -v m="$m" 'BEGIN { printf "`status` beside 1,000,000 events in 1,000 runs: %.1f ms, %d MiB\n", s * 1000, m }'
+awk -v s="$s" -v m="$m" 'BEGIN { printf "status beside 1,000,000 events in 1,000 runs: %.1f ms, %d MiB\n", s * 1000, m }'
 
 cat >loud.md <<'MD'
 # Loud

@@ -5,9 +5,16 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use std::time::{Duration, Instant};
+
 use sha2::{Digest, Sha256};
 
 use super::{Liveness, Owner};
+
+/// How long a lock is waited for whose owner is dead. A child that the owner was just starting has
+/// the lock until it execs, which takes a moment on a busy machine.
+const HEIR_WAIT: Duration = Duration::from_secs(2);
+const HEIR_POLL: Duration = Duration::from_millis(2);
 
 /// A held lock. The kernel frees it when this process ends, however it ends; dropping it frees
 /// it at once and removes the owner's record.
@@ -118,6 +125,7 @@ impl RunLock {
             move |source| LockError::Io { path, source }
         };
         DirBuilder::new().recursive(true).mode(0o700).create(locks).map_err(io(locks))?;
+        let since = Instant::now();
         let file = loop {
             let file = OpenOptions::new()
                 .read(true)
@@ -130,7 +138,13 @@ impl RunLock {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    return Err(LockError::Held { owner: read_record(&record) });
+                    let held_by = read_record(&record);
+                    let dead = held_by.as_ref().is_some_and(|o| o.liveness() == Liveness::Dead);
+                    if dead && since.elapsed() < HEIR_WAIT {
+                        std::thread::sleep(HEIR_POLL);
+                        continue;
+                    }
+                    return Err(LockError::Held { owner: held_by });
                 }
                 Err(TryLockError::Error(source)) => return Err(io(&lock)(source)),
             }
@@ -242,6 +256,26 @@ mod tests {
             assert_eq!(taken.previous, Some(dead));
             assert_eq!(RunLock::peek(locks.path(), "k"), Some(me("r2")));
         }
+    }
+
+    #[test]
+    fn what_a_dead_owner_was_starting_is_waited_for() {
+        let locks = TempDir::new().unwrap();
+        let dead = Owner { pid: u32::MAX, ..me("r1") };
+        leave_record(&locks, &dead);
+        let heir = File::create(paths(locks.path(), "k").0).unwrap();
+        heir.lock().unwrap();
+        let (begun, begins) = std::sync::mpsc::channel();
+        let taken = std::thread::scope(|scope| {
+            let taker = scope.spawn(|| {
+                begun.send(()).unwrap();
+                take(&locks)
+            });
+            begins.recv().unwrap();
+            drop(heir);
+            taker.join().unwrap()
+        });
+        assert_eq!(taken.unwrap().previous, Some(dead));
     }
 
     #[test]

@@ -112,6 +112,7 @@ impl Binder<'_> {
         let mut before = Order::new(&graph, &order);
         self.holds(&mut built.steps, &mut before);
         let mut sources = self.races(&built.resources, &order, &mut before);
+        self.silent(&built.resources, &order, &mut before);
         for (ix, step) in built.steps.iter_mut().enumerate() {
             step.sources = std::mem::take(&mut sources[ix]);
             step.sources.extend(&implied[ix]);

@@ -50,7 +50,6 @@ impl Binder<'_> {
             }
             self.readers(name, users, before);
         }
-        self.silent(resources, order, before);
         let mut sources = vec![Vec::new(); resources.len()];
         for users in users.values() {
             for reader in &users.readers {
@@ -99,7 +98,12 @@ impl Binder<'_> {
     }
 
     /// Steps that make no claim: whether they get in each other's way is not known.
-    fn silent(&mut self, resources: &[Resources], order: &[StepIx], before: &mut Order<'_>) {
+    pub(super) fn silent(
+        &mut self,
+        resources: &[Resources],
+        order: &[StepIx],
+        before: &mut Order<'_>,
+    ) {
         let silent: Vec<StepIx> =
             order.iter().copied().filter(|ix| !resources[*ix].claimed).collect();
         if silent.windows(2).all(|pair| before.comes_after(pair[1], pair[0])) {
