@@ -48,6 +48,9 @@ pub(crate) fn leaves(set: &Map<String, Value>) -> Result<Vec<(Path, Value)>, Str
     for (key, value) in set {
         walk(&mut parse(key)?, value, &mut out);
     }
+    // A resumed run reads its parameters from the journal, which has its own order; the file that
+    // comes of it must be the same.
+    out.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(out)
 }
 
