@@ -310,15 +310,21 @@ pub(crate) fn list(value: &Secret) -> Vec<Secret> {
     entries.filter(|e| !e.is_empty()).map(Secret::new).collect()
 }
 
-/// The one node that is not in recovery.
-async fn primary(
-    view: &dyn View,
-    server: &Server,
-    application: &str,
-    name: &str,
-) -> Result<Endpoint, PlatformError> {
-    let mut leading = Vec::new();
-    let mut silent = Vec::new();
+/// How long standbys may take to agree on who leads. With the shipped values they need about five
+/// seconds after a kill, and twice that on a busy machine.
+const FAILOVER: Duration = Duration::from_secs(30);
+/// Between two looks at whether they have.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Which nodes lead, which do not say, and how many follow.
+struct Roles {
+    leading: Vec<Endpoint>,
+    silent: Vec<String>,
+    following: usize,
+}
+
+async fn roles(view: &dyn View, server: &Server, application: &str) -> Roles {
+    let mut found = Roles { leading: Vec::new(), silent: Vec::new(), following: 0 };
     for node in &server.nodes {
         let mut login = server.login("postgres", application);
         login.endpoint = node.clone();
@@ -328,11 +334,31 @@ async fn primary(
             Ok::<bool, crate::sql::SqlError>(rows.first().is_some_and(|r| !r.get::<_, bool>(0)))
         };
         match role.await {
-            Ok(true) => leading.push(node.clone()),
-            Ok(false) => {}
-            Err(error) => silent.push(error.to_string()),
+            Ok(true) => found.leading.push(node.clone()),
+            Ok(false) => found.following += 1,
+            Err(error) => found.silent.push(error.to_string()),
         }
     }
+    found
+}
+
+/// The one node that is not in recovery. Where standbys answer and nobody leads, a failover is under
+/// way, and its end is waited for.
+async fn primary(
+    view: &dyn View,
+    server: &Server,
+    application: &str,
+    name: &str,
+) -> Result<Endpoint, PlatformError> {
+    let end = tokio::time::Instant::now() + FAILOVER;
+    let Roles { leading, silent, .. } = loop {
+        let found = roles(view, server, application).await;
+        let under_way = found.leading.is_empty() && found.following > 0;
+        if !under_way || tokio::time::Instant::now() + AGAIN > end {
+            break found;
+        }
+        tokio::time::sleep(AGAIN).await;
+    };
     match <[Endpoint; 1]>::try_from(leading) {
         Ok([one]) => Ok(one),
         Err(none) if none.is_empty() => Err(PlatformError::Failed {

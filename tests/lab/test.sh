@@ -59,4 +59,5 @@ check "everything is as it was" same_world start back
 
 check "lab down" workplan lab down --dir "$lab"
 check "… leaves no folder" test ! -e "$lab"
-check "… and no process" sh -c "! pgrep -f '$lab/' >/dev/null"
+no_process() { ! pgrep -af -- "$lab/" >"$scratch/said"; }
+check "… and no process" no_process

@@ -25,7 +25,7 @@ pub struct RollbackOptions {
 /// Takes a run back.
 ///
 /// # Errors
-/// As [`resume`], and when a later run builds on it or a point of no return is passed.
+/// As [`super::resume`], and when a later run builds on it or a point of no return is passed.
 pub async fn rollback(
     world: &World,
     state_dir: &StateDir,
