@@ -3,7 +3,7 @@
 use super::Purpose;
 use super::decide::Machine;
 use super::state::{INTERRUPTED, StepState, UNDO_INTERRUPTED};
-use crate::kind::{ErrorCause, Past};
+use crate::kind::{Class, ErrorCause, Past};
 use crate::plan::{Reference, StepIx, Template};
 
 impl Machine {
@@ -41,8 +41,21 @@ impl Machine {
                     _ => Past::Failed,
                 }
             }
+            _ if self.is_outdated(step) => Past::Never,
             _ => self.options.past.get(&step).cloned().unwrap_or(Past::Never),
         }
+    }
+
+    /// A proof of an earlier run says nothing about what this run has made: a backup of now is not
+    /// known to restore because the last one was.
+    fn is_outdated(&self, step: StepIx) -> bool {
+        let planned = &self.state.plan.steps[step];
+        let acted = |before: &StepIx| {
+            let rec = &self.state.steps[*before];
+            let changes = self.state.plan.steps[*before].class != Class::Proof;
+            changes && rec.attempts > 0 && rec.state.is_done() && !rec.forgotten
+        };
+        planned.class == Class::Proof && planned.needs.iter().chain(&planned.sources).any(acted)
     }
 
     /// The value of an output, where it is known.
