@@ -107,20 +107,6 @@ new_primary_dies() {
 fails "a primary that dies" 'copy' run_and T02.copy new_primary_dies
 back "a primary that dies"
 
-# Gitea does not come up on the new database: this one starts on the old one only.
-ini=$lab/world/default/volumes/gitea-shared-storage/gitea/conf/app.ini
-real=$(tr '\0' '\n' <"/proc/$(pgrep -f -- "gitea.*$lab/world/default" | head -n 1)/cmdline" | head -n 1)
-mkdir "$scratch/fake"
-cat >"$scratch/fake/gitea" <<FAKE
-#!/bin/sh
-case " \$* " in *' web '*) grep -qxF '$(grep -E '^HOST *=' "$ini" | head -n 1)' '$ini' || { echo 'no Gitea today'; exit 1; } ;; esac
-exec '$real' "\$@"
-FAKE
-chmod 0755 "$scratch/fake/gitea"
-PATH=$scratch/fake:$PATH fails "a Gitea that does not come up" 'gitea' run
-check "… at its deploy" said '^T02.deploy +failed'
-back "a Gitea that does not come up"
-
 # After all of this nothing is in the way.
 check "then it passes" run
 check "T01 and T02 are done" both_done
