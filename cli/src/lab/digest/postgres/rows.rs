@@ -12,8 +12,18 @@ use crate::lab::digest::no;
 /// Tables of Gitea in which a check of it writes, and takes its rows away again. How often a check
 /// was made shows in their sequences and must not show here; that a sequence is not behind its
 /// column must.
-const CHECKED: &[&str] =
-    &["access", "action", "branch", "collaboration", "repo_unit", "repository", "watch"];
+const CHECKED: &[&str] = &[
+    "access",
+    "action",
+    "branch",
+    "collaboration",
+    "language_stat",
+    "repo_indexer_status",
+    "repo_license",
+    "repo_unit",
+    "repository",
+    "watch",
+];
 
 /// Columns of Gitea's table `user` that a login of the administrator writes, who is who checks.
 const LOGINS: &[&str] = &["last_login_unix", "updated_unix"];
