@@ -179,14 +179,15 @@ mod tests {
         }));
         let shown: Vec<(String, Value)> =
             leaves(&set).unwrap().into_iter().map(|(path, value)| (show(&path), value)).collect();
+        // In the order of their keys, wherever the parameters came from.
         assert_eq!(
             shown,
             [
-                ("postgresql-ha.enabled".to_owned(), json!(false)),
+                ("a\\.b.c".to_owned(), json!(1)),
                 ("ingress.annotations.nginx\\.ingress/x".to_owned(), json!("1")),
                 ("ingress.hosts".to_owned(), json!(["a"])),
                 ("ingress.tls".to_owned(), json!({})),
-                ("a\\.b.c".to_owned(), json!(1)),
+                ("postgresql-ha.enabled".to_owned(), json!(false)),
             ]
         );
         for bad in ["", ".a", "a..b", "a."] {
