@@ -3,14 +3,21 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use tokio::time::Instant;
 
 use super::LocalOperate;
 use super::deploy::wanted;
+use crate::local::pod::Pod;
 use crate::local::run::PodStatus;
+use crate::local::run::reconcile::Wanted;
 use crate::{Fault, PartRef, PlatformError, View};
 
 /// How long a fast stop may take. A primary waits for its standbys' receivers.
 const FAST_STOP: Duration = Duration::from_secs(60);
+/// How long the other nodes may take to follow today's primary by themselves.
+const FOLLOWS: Duration = Duration::from_secs(15);
+/// Between two looks at them.
+const LOOK: Duration = Duration::from_millis(100);
 
 impl LocalOperate {
     pub(super) async fn inject(
@@ -77,10 +84,45 @@ impl LocalOperate {
         }
         let rendition = self.rendition_now(&at.release, &releases).await?;
         let objects = releases.objects(&at.release.name)?;
-        let pods: Vec<_> = rendition.pods.iter().filter(|p| p.name == node).cloned().collect();
-        let mut wanted = wanted(&rendition, &objects, true);
-        wanted.pods = &pods;
-        act.reconcile_only(&wanted, &store.make_key()?, |p| p.name == node).await
+        let key = store.make_key()?;
+        let again = async |name: &str| {
+            let pods: Vec<Pod> =
+                rendition.pods.iter().filter(|p| p.name == name).cloned().collect();
+            let wanted = Wanted { pods: &pods, ..wanted(&rendition, &objects, true) };
+            act.reconcile_only(&wanted, &key, |p| p.name == name).await
+        };
+        again(node).await?;
+        // repmgrd gives a standby up whose `standby follow` met a primary that had just gone: it
+        // keeps asking the old one. As on Kubernetes, a start of its pod ends that.
+        for name in self.astray(at, node).await? {
+            act.stop_pods(&[self.node(at, &name).await?], false).await?;
+            again(&name).await?;
+        }
+        Ok(())
+    }
+
+    /// The other data nodes that run and do not come to follow today's primary by themselves.
+    async fn astray(&self, at: &PartRef, mended: &str) -> Result<Vec<String>, PlatformError> {
+        let nodes = self.view.postgres(at).await?.nodes;
+        let others: Vec<&str> =
+            nodes.iter().map(|n| n.name.as_str()).filter(|n| *n != mended).collect();
+        let end = Instant::now() + FOLLOWS;
+        loop {
+            let mut astray = Vec::new();
+            for pod in self.view.pods(&at.release)? {
+                let name = pod.record.name.clone();
+                if pod.is_there()
+                    && others.contains(&name.as_str())
+                    && self.view.pod_ready(&pod).await.is_err()
+                {
+                    astray.push(name);
+                }
+            }
+            if astray.is_empty() || Instant::now() >= end {
+                return Ok(astray);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// A data node, by its pod's name.

@@ -1,6 +1,7 @@
 //! Bringing what runs of a release to what is wanted, touching nothing that is right already.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::act::Act;
 use super::start::all;
@@ -9,6 +10,16 @@ use crate::PlatformError;
 use crate::local::pod::{Pod, PodRecord};
 use crate::local::recipe::{self, template};
 use crate::local::store::Key;
+
+/// Between two looks at a pod that is not ready yet.
+const LOOK: Duration = Duration::from_millis(50);
+/// Before each new start of a server that ended.
+const RESTARTS: [Duration; 4] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
 
 /// What should run.
 pub(crate) struct Wanted<'p> {
@@ -68,8 +79,7 @@ impl Act<'_> {
         changed.sort_by_key(|(want, _)| (want.wave, std::cmp::Reverse(want.ordinal)));
         for (want, pod) in changed {
             self.stop_pods(&[pod], false).await?;
-            self.start_pod(want, template(Some(key), want)).await?;
-            self.wait_ready(&want.name).await?;
+            self.bring_up(want, template(Some(key), want)).await?;
         }
         let mut waves: BTreeMap<u32, Vec<&Pod>> = BTreeMap::new();
         for pod in wanted.pods.iter().filter(|p| wanted.runs(p)) {
@@ -77,10 +87,7 @@ impl Act<'_> {
         }
         for pods in waves.into_values() {
             // One that runs is asked to start too: a server of it may have ended.
-            let start = pods.into_iter().map(|pod| async move {
-                self.start_pod(pod, template(Some(key), pod)).await?;
-                self.wait_ready(&pod.name).await
-            });
+            let start = pods.into_iter().map(|pod| self.bring_up(pod, template(Some(key), pod)));
             all(start.collect()).await?;
         }
         for pod in wanted.pods.iter().filter(|p| wanted.runs(p)) {
@@ -108,17 +115,30 @@ impl Act<'_> {
         Ok(())
     }
 
-    /// Waits until a pod's servers answer and its recipe finds it ready.
-    pub(crate) async fn wait_ready(&self, name: &str) -> Result<(), PlatformError> {
+    /// Starts what does not run of a pod, and waits until its servers answer and its recipe finds
+    /// it ready. A server that answered and ended is started again, as a kubelet does: repmgrd gives
+    /// up when it starts while another node is being promoted.
+    async fn bring_up(&self, pod: &Pod, template: String) -> Result<(), PlatformError> {
         let pods = self.world().store.pods(&self.at.namespace);
+        let mut pauses = RESTARTS.into_iter();
         loop {
-            let there = status(&pods, &self.at.name)?;
-            let Some(pod) = there.iter().find(|p| p.record.name == name) else {
-                return Err(PlatformError::failed(format!("the pod `{name}` is not there")));
-            };
-            let Err(why) = self.view.pod_ready(pod).await else { return Ok(()) };
-            self.check(&format!("waiting for `{name}`: {why}"))?;
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            self.start_pod(pod, template.clone()).await?;
+            loop {
+                let there = status(&pods, &self.at.name)?;
+                let Some(there) = there.iter().find(|p| p.record.name == pod.name) else {
+                    let what = format!("the pod `{}` is not there", pod.name);
+                    return Err(PlatformError::failed(what));
+                };
+                let Err(why) = self.view.pod_ready(there).await else { return Ok(()) };
+                self.check(&format!("waiting for `{}`: {why}", pod.name))?;
+                if there.has_ended()
+                    && let Some(pause) = pauses.next()
+                {
+                    tokio::time::sleep(pause).await;
+                    break;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
         }
     }
 }

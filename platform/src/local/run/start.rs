@@ -157,7 +157,7 @@ impl Act<'_> {
 
     /// Ends pods, all at once: first the last server of each, then the one before. With
     /// `take_away` their folders go too; volumes never do.
-    pub(super) async fn stop_pods(
+    pub(crate) async fn stop_pods(
         &self,
         pods: &[PodStatus],
         take_away: bool,

@@ -38,6 +38,12 @@ impl PodStatus {
         first.map(ServiceEntry::incarnation).unwrap_or_default()
     }
 
+    /// Whether a server of it was started and has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        let dead = |e: &ServiceEntry| e.liveness() == Liveness::Dead;
+        self.servers.iter().any(|(_, entry)| entry.as_ref().is_some_and(dead))
+    }
+
     /// Why one of its servers does not answer, where one does not.
     pub(crate) async fn silent(&self) -> Option<String> {
         for (container, entry) in &self.servers {

@@ -125,9 +125,9 @@ impl Cluster {
             .map_err(|_| "its record is of another version of this program".to_owned())
     }
 
-    /// A data node is ready when it answers SQL and, as a standby, receives from its primary; a
-    /// pooler when it answers at all. A login that is refused, or a password that may not be read,
-    /// is somebody else's question.
+    /// A data node is ready when it answers SQL and, as a standby, receives from its primary and is
+    /// on record as doing so; a pooler when it answers at all. A login that is refused, or a password
+    /// that may not be read, is somebody else's question.
     pub(super) async fn ready(&self, view: &LocalView, pod: &PodRecord) -> Result<(), String> {
         let Some(port) = pod.containers.first().and_then(|c| c.ports.first()) else {
             return Ok(());
@@ -138,14 +138,40 @@ impl Cluster {
                 Ok(Role::Standby { streaming: false }) => {
                     Err("it is a standby and receives nothing from a primary".to_owned())
                 }
-                other => passing(other),
+                Ok(Role::Standby { streaming: true }) => {
+                    let off = self.off_record(view, pod, port.local).await;
+                    passing(off)?.flatten().map_or(Ok(()), Err)
+                }
+                other => passing(other).map(drop),
             },
             POOLER => passing(
                 ask(view, namespace, port.local, &self.superuser, "postgres", "select 1", ANSWER)
                     .await,
-            ),
+            )
+            .map(drop),
             _ => Ok(()),
         }
+    }
+
+    /// Why repmgr does not have a standby on record as one of today's primary, by what the standby
+    /// knows itself. Such a one receives, but its daemon watches another node and would not see
+    /// the primary die.
+    async fn off_record(
+        &self,
+        view: &LocalView,
+        pod: &PodRecord,
+        port: u16,
+    ) -> Result<Option<String>, SqlError> {
+        let id = pod.ordinal + 1;
+        let sql = format!(
+            "select exists (select from repmgr.nodes s join repmgr.nodes p on \
+             s.upstream_node_id = p.node_id where s.node_id = {id} and p.active and \
+             p.type = 'primary')"
+        );
+        let (namespace, database) = (&pod.namespace, &self.repmgr_database);
+        let rows = ask(view, namespace, port, &self.superuser, database, &sql, ANSWER).await?;
+        let follows = rows.first().is_some_and(|row| row.get(0));
+        Ok((!follows).then(|| "repmgr has it on record as following no primary".to_owned()))
     }
 
     pub(super) async fn role(&self, view: &LocalView, pod: &PodRecord) -> Option<String> {
@@ -163,15 +189,15 @@ impl Cluster {
 }
 
 /// Whether an answer, or its lack, is a server's that works.
-fn passing<T>(answer: Result<T, SqlError>) -> Result<(), String> {
+fn passing<T>(answer: Result<T, SqlError>) -> Result<Option<T>, String> {
     match answer {
-        Ok(_)
-        | Err(
+        Ok(answer) => Ok(Some(answer)),
+        Err(
             SqlError::Refused { .. }
             | SqlError::Platform(
                 PlatformError::Denied(_) | PlatformError::Missing(_) | PlatformError::Secret(_),
             ),
-        ) => Ok(()),
+        ) => Ok(None),
         Err(error) => Err(error.to_string()),
     }
 }
