@@ -193,11 +193,17 @@ impl ClusterSite {
 
     /// Does SQL on the node that leads.
     pub(crate) fn sql(&self, sql: &str) {
+        self.sql_in("postgres", sql);
+    }
+
+    /// The same in a database.
+    pub(crate) fn sql_in(&self, database: &str, sql: &str) {
         let leader = self.leading().pop().unwrap();
         let node = self.ha().nodes.into_iter().find(|n| n.name == leader).unwrap();
         block(async {
             let operate = self.operate();
-            let login = self.login(&operate, &node.endpoint).await;
+            let mut login = self.login(&operate, &node.endpoint).await;
+            login.database = database.to_owned();
             Writer::connect(&operate, &login, DEADLINE).await.unwrap().run(sql).await.unwrap();
         });
     }
@@ -232,7 +238,12 @@ impl ClusterSite {
 
     /// The pooler's process.
     pub(crate) fn pooler(&self) -> ServiceEntry {
-        let entry = self.file("postgresql-ha-pgpool-0", "pgpool.service.json");
+        self.server("postgresql-ha-pgpool-0", "pgpool")
+    }
+
+    /// The process of a container.
+    pub(crate) fn server(&self, pod: &str, container: &str) -> ServiceEntry {
+        let entry = self.file(pod, &format!("{container}.service.json"));
         ServiceEntry::read(&entry).unwrap().unwrap()
     }
 
