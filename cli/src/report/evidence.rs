@@ -37,6 +37,10 @@ fn brief(value: &Value) -> Option<String> {
     let text = match value {
         Value::Null => return None,
         Value::String(text) if text.is_empty() => return None,
+        // What machines hand to each other.
+        Value::String(text) if text.starts_with(['{', '[']) && is_json(text) => return None,
+        Value::Object(_) => return None,
+        Value::String(text) if is_digest(text) => format!("{}…", &text[..12]),
         Value::String(text) => text.clone(),
         Value::Array(items) if items.is_empty() => "none".to_owned(),
         Value::Array(items) if items.iter().all(|i| !i.is_array() && !i.is_object()) => {
@@ -51,6 +55,15 @@ fn brief(value: &Value) -> Option<String> {
     Some(if chars.next().is_some() { format!("{head}…") } else { head })
 }
 
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+/// A digest or an id of a commit.
+fn is_digest(text: &str) -> bool {
+    text.len() >= 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,7 +76,11 @@ mod tests {
         assert_eq!(brief(&json!(2.5)).unwrap(), "2.5");
         assert_eq!(brief(&json!([])).unwrap(), "none");
         assert_eq!(brief(&json!(["0.0 s: none", "1.6 s: b"])).unwrap(), "0.0 s: none; 1.6 s: b");
-        assert_eq!(brief(&json!({"a": [1]})).unwrap(), r#"{"a":[1]}"#);
+        assert_eq!(brief(&json!([{"a": 1}])).unwrap(), r#"[{"a":1}]"#);
+        assert_eq!(brief(&json!({"a": [1]})), None);
+        assert_eq!(brief(&json!(r#"{"a":[1]}"#)), None);
+        assert_eq!(brief(&json!("[not json")).unwrap(), "[not json");
+        assert_eq!(brief(&json!("ab".repeat(32))).unwrap(), "abababababab…");
         assert_eq!(brief(&json!("ü".repeat(80))).unwrap(), format!("{}…", "ü".repeat(72)));
     }
 }
