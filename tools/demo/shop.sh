@@ -7,7 +7,7 @@ set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-: "${WORKPLAN_BIN:?names the binary; \`make demo\` builds one}"
+: "${WORKPLAN_BIN:?names the binary; \`make demo-shop\` builds one}"
 [ -x "$WORKPLAN_BIN" ] || die "there is no $WORKPLAN_BIN"
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'; else bold='' dim='' plain=''; fi
