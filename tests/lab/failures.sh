@@ -17,9 +17,7 @@ trap at_end EXIT
 
 # It answers with what it reads from its database. A whole `app.check` would change rows.
 gitea_works() {
-    local url
-    url=$("$WORKPLAN_BIN" lab status --dir "$lab" | sed -nE 's/^default\/gitea: .*(http:[^ ]+).*/\1/p')
-    inside "do" http.check --with "url=$url/api/v1/repos/search?limit=1" --with 'contains="ok":true' --with wait=20s --yes
+    inside "do" http.check --with "url=$(gitea_url)/api/v1/repos/search?limit=1" --with 'contains="ok":true' --with wait=20s --yes
 }
 # A file of the old world's first database server.
 old=world/default/pods/gitea-postgresql-ha-postgresql-0

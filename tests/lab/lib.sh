@@ -51,6 +51,7 @@ starts() {
     "$WORKPLAN_BIN" lab status --dir "$lab" --json 2>/dev/null |
         grep -E '"(name|incarnation)"' | tr -d ' ,"' | paste - - | sort
 }
+gitea_url() { "$WORKPLAN_BIN" lab status --dir "$lab" | sed -nE 's/^default\/gitea: .*(http:[^ ]+).*/\1/p'; }
 commits() { for repo in "$lab"/railiance-*; do git -C "$repo" rev-list --all --count; done | paste -sd' '; }
 backups() { find "$lab/backup" -name manifest.json 2>/dev/null | wc -l; }
 # Whether the world is as it was when its parts were written down; says what differs.

@@ -7,6 +7,25 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 trap finish EXIT
 
+quietly() { "$@" >"$scratch/said" 2>&1; }
+# An issue, and a branch that is pushed and taken away again, as the administrator from outside.
+users_write() {
+    local values=$lab/railiance-cluster/helm/gitea-values.sops.yaml url repo header
+    value() { SOPS_AGE_KEY_FILE=$lab/keys/age.txt sops decrypt --extract "$1" "$values"; }
+    url=$(gitea_url)
+    header="Authorization: Basic $(printf '%s:%s' "$(value '["gitea"]["admin"]["username"]')" \
+        "$(value '["gitea"]["admin"]["password"]')" | base64 -w0)"
+    repo=$(curl -sf -H @- "$url/api/v1/repos/search?limit=1" <<<"$header" | sed -nE 's/.*"full_name":"([^"]+)".*/\1/p')
+    check "users write to $repo" curl -sf -H @- -H 'Content-Type: application/json' -o /dev/null \
+        -d '{"title": "Written after the move"}' "$url/api/v1/repos/$repo/issues" <<<"$header"
+    export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=http.extraHeader GIT_CONFIG_VALUE_0=$header
+    check "… and clone it" quietly git clone -q "$url/$repo" "$scratch/clone"
+    git -C "$scratch/clone" -c user.name=u -c user.email=u@example.org commit -q --allow-empty -m "After the move"
+    check "… push to it" quietly git -C "$scratch/clone" push -q origin HEAD:refs/heads/after-the-move
+    check "… and take the branch away" quietly git -C "$scratch/clone" push -q origin :after-the-move
+    unset GIT_CONFIG_COUNT GIT_CONFIG_KEY_0 GIT_CONFIG_VALUE_0
+}
+
 printf 'seed %s, size %s\n' "$seed" "$size"
 began=$SECONDS
 check "lab up" workplan lab up --dir "$lab" --seed "$seed" --size "$size"
@@ -52,8 +71,13 @@ check "… restarts, commits and backs up nothing" \
 rm -rf "$lab/railiance-platform/.git/workplan"
 mv "$scratch/state" "$lab/railiance-platform/.git/workplan"
 
+# Users write after the opening: an issue, and a push of a branch that goes again.
+users_write
+check "a dry-run of the rollback" inside rollback "$run" --dry-run
+check "… says what users wrote since" said "written since .T02.open.: .*[1-9][0-9]* push.*, 1 issue,"
 check "rollback past the point of no return is refused without a word" \
     exits 8 inside rollback "$run" --yes
+check "… and says what it would lose" said "error: .*T02.open.*loses.*[1-9][0-9]* push.*, 1 issue,"
 check "rollback" inside rollback "$run" --yes --accept-loss
 check "everything is as it was" same_world start back
 

@@ -28,7 +28,7 @@ impl RunState {
                 self.forced = forced.clone();
                 self.force(forced);
             }
-            Event::RollbackStarted { owner, to, accept_loss } => {
+            Event::RollbackStarted { owner, to, accept_loss, .. } => {
                 self.owner = owner.clone();
                 self.direction = Direction::Back { to: to.clone() };
                 self.phase = RunPhase::Live;
