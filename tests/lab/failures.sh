@@ -19,9 +19,6 @@ trap at_end EXIT
 gitea_works() {
     inside "do" http.check --with "url=$(gitea_url)/api/v1/repos/search?limit=1" --with 'contains="ok":true' --with wait=20s --yes
 }
-# A file of the old world's first database server.
-old=world/default/pods/gitea-postgresql-ha-postgresql-0
-port_of() { sed -nE "s/^port = '?([0-9]+)'?.*/\1/p" "$lab/$1/postgresql.conf" | head -n 1; }
 
 # The run fails with these words; whoever was let out is let in again; all of it can be taken back.
 fails() { # fails WHAT WORDS COMMAND…

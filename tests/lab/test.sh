@@ -7,11 +7,43 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 trap finish EXIT
 
+value() { # value PATH IN GITEA'S VALUES
+    SOPS_AGE_KEY_FILE=$lab/keys/age.txt sops decrypt --extract "$1" "$lab/railiance-cluster/helm/gitea-values.sops.yaml"
+}
+
+# A role of the old server that may only read.
+add_reader() {
+    PGPASSWORD=$(value '["postgresql-ha"]["postgresql"]["postgresPassword"]') psql -qX -v ON_ERROR_STOP=1 \
+        -h 127.0.0.1 -p "$(port_of "$old")" -U postgres -d postgres >"$scratch/said" 2>&1 <<<"
+        create role reader login password 'only to read'; grant pg_read_all_data, pg_monitor to reader;"
+}
+
+# A plan by somebody who may write nothing in the lab, has no key, and reads the database as such a role.
+nobody_plans() {
+    if [ "$(id -u)" != 0 ]; then
+        printf '\n!!!!  SKIPPED: a plan as another user: only root may become one\n\n'
+        return
+    fi
+    mkdir "$scratch/nobody"
+    install -m 0755 "$WORKPLAN_BIN" "$scratch/nobody/workplan"
+    sed -e "s#\.\./#$lab/#" -e "s#^  old: .*\(database: .*\)}#  old: {host: 127.0.0.1, port: $(port_of "$old"), user: reader, password: \"env:READER\", \1}#" \
+        "$lab/railiance-platform/targets/lab.yaml" >"$scratch/nobody/reader.yaml"
+    as_nobody() {
+        READER='only to read' quietly setpriv --reuid=nobody --regid=nogroup --clear-groups \
+            "$scratch/nobody/workplan" plan --target "$scratch/nobody/reader.yaml" "$lab/$plan_file"
+    }
+    check "a plan as nobody, who may only read" as_nobody
+    check "… reads the repositories" said 'T01\.make_deploy \(make\.target\): it is not so'
+    check "… reads the database" said 'T02\.fence \(postgres\.fence\): it is not so'
+    check "… names the key that is not to be read" said 'T01\.capture .*/age\.txt. cannot be read: Permission denied'
+    check "… does not say the password" test -z "$(grep -F 'only to read' "$scratch/said" | grep -v '^ok' || true)"
+    check "… changes nothing" test "$(digest)" = "$start"
+}
+
 quietly() { "$@" >"$scratch/said" 2>&1; }
 # An issue, and a branch that is pushed and taken away again, as the administrator from outside.
 users_write() {
-    local values=$lab/railiance-cluster/helm/gitea-values.sops.yaml url repo header
-    value() { SOPS_AGE_KEY_FILE=$lab/keys/age.txt sops decrypt --extract "$1" "$values"; }
+    local url repo header
     url=$(gitea_url)
     header="Authorization: Basic $(printf '%s:%s' "$(value '["gitea"]["admin"]["username"]')" \
         "$(value '["gitea"]["admin"]["password"]')" | base64 -w0)"
@@ -34,10 +66,13 @@ printf '      lab up took %s s\n' "$((SECONDS - began))"
 before=$(starts)
 check "a second lab up" workplan lab up --dir "$lab"
 check "… restarts nothing" test "$(starts)" = "$before"
+add_reader
 start=$(digest)
 parts start
 printf '      at the start %s\n' "$start"
 check "two digests of a quiet lab are equal" test "$(digest)" = "$start"
+
+nobody_plans
 
 check "check" inside check --target lab "${plan_file#*/}"
 check "plan" exits 4 inside plan --target lab "${plan_file#*/}" --detailed-exitcode

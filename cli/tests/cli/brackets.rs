@@ -89,3 +89,31 @@ tasks:
     assert!(!bench.has("open") && !bench.has("moved"));
     same!(all.join("\n"));
 }
+
+#[test]
+fn what_failed_is_told_though_its_bracket_was_released() {
+    let bench = Bench::with(
+        "---\nid: W\ntitle: W\n---\n\n## T01 — A\n\n```task\nid: W-T01\nstatus: todo\n```\n",
+    );
+    bench.write(
+        "plans/W.yaml",
+        r#"workplan: W
+brackets:
+  - {name: outage, open: T01.stop, close: T01.start, budget: 10m, on_failure: release}
+tasks:
+  T01:
+    steps:
+      - {id: stop, uses: command, with: {run: "rm up", check: "! test -f up", readonly: true, undo: "touch up"}}
+      - {id: move, uses: command, needs: [stop], with: {run: "touch moved; echo 'the disk is full'; exit 3", check: "test ! -f moved && exit 1; exit 7", readonly: true, undo: "rm -f moved"}}
+      - {id: start, uses: command, needs: [move], with: {run: "touch up", check: "test -f up && test -f moved", readonly: true, undo: "rm -f up"}}
+"#,
+    );
+    bench.write("up", "");
+    let all = [
+        bench.session(&["run", "plan.md", "--yes"]),
+        bench.session(&["explain", "move"]),
+        bench.session(&["rollback", "--yes"]),
+    ];
+    assert!(bench.has("up") && !bench.has("moved"));
+    same!(all.join("\n"));
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::environment::without_secrets;
@@ -9,7 +10,7 @@ use super::launch::Supervised;
 use super::perform::{self, Workshop};
 use super::vault::Vault;
 use super::{SessionError, World};
-use crate::kind::{Facts, Observation};
+use crate::kind::{Fact, Facts, Observation, SINCE};
 use crate::plan::StepIx;
 use crate::run::{Machine, Options, Purpose, RunState};
 
@@ -90,15 +91,16 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// Its facts in words: a text as it is (`3 actions, 1 issue`), anything else with its name
-    /// (`rows: 3`). Empty where it knows none.
+    /// What came after it, in words: the facts whose names begin with [`SINCE`]. Empty where it knows
+    /// none.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
-        let shown = |name: &String, fact: &crate::kind::Fact| match fact.value.as_ref()? {
-            serde_json::Value::String(text) => Some(text.clone()),
-            other => Some(format!("{}: {other}", name.replace('_', " "))),
+        let shown = |(name, fact): (&String, &Fact)| match fact.value.as_ref()? {
+            _ if !name.starts_with(SINCE) => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
         };
-        self.facts.0.iter().filter_map(|(name, fact)| shown(name, fact)).collect()
+        self.facts.0.iter().filter_map(shown).collect()
     }
 
     /// The words as the end of a sentence, with the colon; nothing where there are none.
@@ -126,10 +128,12 @@ mod tests {
     #[test]
     fn a_loss_is_told_in_words() {
         let facts = Facts::default()
-            .with("rows", Binding::Informative, 3)
+            .with("check", Binding::Informative, 0)
             .with("since_opening", Binding::Informative, "2 pushes")
-            .with_digest("sealed", Binding::Informative, crate::digest::Digest::of(b"x"));
-        let loss = Loss { step: "T02.open".to_owned(), facts };
-        assert_eq!(loss.words(), ["rows: 3", "2 pushes"]);
+            .with_digest("since_sealed", Binding::Informative, crate::digest::Digest::of(b"x"));
+        let mut loss = Loss { step: "T02.open".to_owned(), facts };
+        assert_eq!(loss.after_a_colon(), ": 2 pushes");
+        loss.facts = Facts::default();
+        assert_eq!(loss.after_a_colon(), "");
     }
 }

@@ -30,6 +30,7 @@ pub use error::SessionError;
 pub use evidence_file::{EvidenceFile, StepEvidence, TaskEvidence};
 pub use load::{Loaded, SourceOptions, load, load_target};
 pub use look_back::{LookedBack, Loss, look_back, loss};
+pub use precondition::Unmet;
 pub use preview::{PlannedAction, Preview, StepPreview, preview};
 pub use rollback::{RollbackOptions, rollback, rollback_scope};
 pub use run::{Outcome, ResumeOptions, StartOptions, resume, start};
