@@ -1,12 +1,16 @@
 //! The two traits: a [`Kind`] reads parameters, a [`Step`] is one of its steps.
 
 use async_trait::async_trait;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Hands, Look, Observation, OutputType, ParamProblem, ParamSpec, Seen, StepError, With};
+use super::{
+    ErrorCause, Hands, Look, Observation, OutputType, ParamProblem, ParamSpec, Seen, StepError,
+    With,
+};
 
 /// What "already done" means for a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +120,31 @@ pub struct Prepared {
     pub bytes: Option<Vec<u8>>,
 }
 
+impl Prepared {
+    /// Undo data as the journal takes them.
+    ///
+    /// # Errors
+    /// When they cannot be JSON.
+    pub fn of(undo: &impl Serialize) -> Result<Self, StepError> {
+        let undo = serde_json::to_value(undo).map_err(|e| {
+            let what = format!("the undo data cannot be written down: {e}");
+            StepError::new(ErrorCause::NotStarted, what)
+        })?;
+        Ok(Self { undo, bytes: None })
+    }
+
+    /// Undo data as [`Prepared::of`] took them.
+    ///
+    /// # Errors
+    /// When they are not that: those of another version.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, StepError> {
+        serde_json::from_value(self.undo.clone()).map_err(|e| {
+            let what = format!("the undo data cannot be read: {e}");
+            StepError::new(ErrorCause::NotStarted, what)
+        })
+    }
+}
+
 /// What [`Step::apply`] came to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Applied {
@@ -206,7 +235,9 @@ pub trait Step: Send + Sync {
     }
 
     /// Whether there is something to take back: `Done` where the world is as the step left it,
-    /// `Absent` where it is as it was before, `Unknown` where it is neither.
+    /// `Absent` where it is as it was before, `Unknown` where it is neither. A point of no return says
+    /// in facts named [`SINCE`](super::SINCE)`…` what came after it; a rollback shows them before it
+    /// begins.
     async fn look_back(&self, look: &Look, prepared: &Prepared) -> Observation {
         let _ = prepared;
         self.observe(look).await

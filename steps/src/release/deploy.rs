@@ -52,11 +52,6 @@ enum Back {
 }
 
 impl Before {
-    fn read(prepared: &Prepared) -> Result<Self, StepError> {
-        serde_json::from_value(prepared.undo.clone())
-            .map_err(|e| not_started(format!("the undo data cannot be read: {e}")))
-    }
-
     fn judge(&self, at: &str, now: Option<&Release>, identity: &str) -> Back {
         let (now, old) = match (now, &self.revision) {
             (None, _) if !self.there => return Back::AsBefore,
@@ -186,9 +181,7 @@ impl Step for DeployStep {
             values_digest: r.values_digest,
         });
         let traffic = if there { way_in(&*view, self).await? } else { None };
-        let undo = serde_json::to_value(Before { revision, there, traffic })
-            .map_err(|e| StepError::failed(format!("the undo data cannot be written down: {e}")))?;
-        Ok(Prepared { undo, bytes: None })
+        Prepared::of(&Before { revision, there, traffic })
     }
 
     async fn apply(&self, hands: &Hands) -> Result<Applied, StepError> {
@@ -230,7 +223,7 @@ impl Step for DeployStep {
 
     async fn look_back(&self, look: &Look, prepared: &Prepared) -> Observation {
         let back = async {
-            let before = Before::read(prepared)?;
+            let before: Before = prepared.read()?;
             let view = view(look)?;
             let now = view.release(&self.wanted.at).await?;
             let back = before.judge(&self.wanted.at.to_string(), now.as_ref(), &look.identity);
@@ -248,7 +241,7 @@ impl Step for DeployStep {
     }
 
     async fn undo(&self, hands: &Hands, prepared: &Prepared) -> Result<(), StepError> {
-        let before = Before::read(prepared)?;
+        let before: Before = prepared.read()?;
         let at = &self.wanted.at;
         let platform = operate(hands)?;
         let judge = |now: Option<&Release>| before.judge(&at.to_string(), now, &hands.identity);
