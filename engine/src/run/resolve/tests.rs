@@ -14,6 +14,8 @@ struct Case {
     settled: HashSet<StepIx>,
     forced: HashSet<StepIx>,
     edited: HashSet<StepIx>,
+    /// Steps that were done before.
+    before: HashSet<StepIx>,
     blind: HashSet<StepIx>,
     /// Steps of which a look says nothing.
     unseen: HashSet<StepIx>,
@@ -37,6 +39,9 @@ impl Knowledge for Case {
     }
     fn edited(&self, step: StepIx) -> bool {
         self.edited.contains(&step)
+    }
+    fn done_before(&self, step: StepIx) -> Option<String> {
+        self.before.contains(&step).then(|| "run 1".to_owned())
     }
     fn bracket_open(&self, bracket: usize) -> bool {
         self.open.contains(&bracket)
@@ -73,6 +78,7 @@ impl Case {
             settled: HashSet::new(),
             forced: HashSet::new(),
             edited: HashSet::new(),
+            before: HashSet::new(),
             blind: HashSet::new(),
             unseen: HashSet::new(),
             gives: HashSet::new(),
@@ -112,6 +118,7 @@ impl Case {
             retry: None,
             holds: Vec::new(),
             sources: Vec::new(),
+            superseded_by: None,
             point_of_no_return: false,
             always: false,
             retired: false,
