@@ -98,11 +98,18 @@ release: ## one static binary, for any Linux of this architecture
 	tools/check-static.sh "$(RELEASE)"
 
 .PHONY: demo
-demo: ## a real PostgreSQL database moves; the engine is killed, resumes, proves, rolls back
-	@tools/setup.sh build demo
+demo: ## RAIL-PL-WP-0001 on a lab: a real Gitea moves; with a page of proofs, a kill, a rollback
+	@tools/setup.sh build platform
 	if [ -z "$${WORKPLAN_BIN:-}" ]; then $(CARGO) build --locked --quiet --package workplan; fi
 	WORKPLAN_BIN="$${WORKPLAN_BIN:-$(abspath $(BINARY))}" tools/demo.sh
 
+.PHONY: demo-shop
+demo-shop: ## a smaller one, of plain commands: a PostgreSQL database moves; killed, resumed, rolled back
+	@tools/setup.sh build demo
+	if [ -z "$${WORKPLAN_BIN:-}" ]; then $(CARGO) build --locked --quiet --package workplan; fi
+	WORKPLAN_BIN="$${WORKPLAN_BIN:-$(abspath $(BINARY))}" tools/demo/shop.sh
+
 .PHONY: clean-demo
-clean-demo: ## ends what the demo left running and removes its folder
-	@tools/demo/world.sh down
+clean-demo: ## ends what a demo left running and removes its folder
+	@if [ -x "$(BINARY)" ]; then WORKPLAN_BIN="$(abspath $(BINARY))" tools/demo.sh clean; fi
+	tools/demo/world.sh down

@@ -1,12 +1,16 @@
 //! The two traits: a [`Kind`] reads parameters, a [`Step`] is one of its steps.
 
 use async_trait::async_trait;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Hands, Look, Observation, OutputType, ParamProblem, ParamSpec, Seen, StepError, With};
+use super::{
+    ErrorCause, Hands, Look, Observation, OutputType, ParamProblem, ParamSpec, Seen, StepError,
+    With,
+};
 
 /// What "already done" means for a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +125,31 @@ pub struct Prepared {
     /// Undo bytes: stored beside the journal, owner-only, found again by digest.
     #[serde(skip)]
     pub bytes: Option<Vec<u8>>,
+}
+
+impl Prepared {
+    /// Undo data as the journal takes them.
+    ///
+    /// # Errors
+    /// When they cannot be JSON.
+    pub fn of(undo: &impl Serialize) -> Result<Self, StepError> {
+        let undo = serde_json::to_value(undo).map_err(|e| {
+            let what = format!("the undo data cannot be written down: {e}");
+            StepError::new(ErrorCause::NotStarted, what)
+        })?;
+        Ok(Self { undo, bytes: None })
+    }
+
+    /// Undo data as [`Prepared::of`] took them.
+    ///
+    /// # Errors
+    /// When they are not that: those of another version.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, StepError> {
+        serde_json::from_value(self.undo.clone()).map_err(|e| {
+            let what = format!("the undo data cannot be read: {e}");
+            StepError::new(ErrorCause::NotStarted, what)
+        })
+    }
 }
 
 /// What [`Step::apply`] came to.

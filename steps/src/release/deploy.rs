@@ -52,11 +52,6 @@ enum Back {
 }
 
 impl Before {
-    fn read(prepared: &Prepared) -> Result<Self, StepError> {
-        serde_json::from_value(prepared.undo.clone())
-            .map_err(|e| not_started(format!("the undo data cannot be read: {e}")))
-    }
-
     /// `same_values`: the release has the values that this step wants.
     fn judge(&self, at: &str, now: Option<&Release>, identity: &str, same_values: bool) -> Back {
         let (now, old) = match (now, &self.revision) {
@@ -205,9 +200,7 @@ impl Step for DeployStep {
             values_digest: r.values_digest,
         });
         let traffic = if there { way_in(&*view, self).await? } else { None };
-        let undo = serde_json::to_value(Before { revision, there, traffic })
-            .map_err(|e| StepError::failed(format!("the undo data cannot be written down: {e}")))?;
-        Ok(Prepared { undo, bytes: None })
+        Prepared::of(&Before { revision, there, traffic })
     }
 
     async fn apply(&self, hands: &Hands) -> Result<Applied, StepError> {
@@ -249,7 +242,7 @@ impl Step for DeployStep {
 
     async fn look_back(&self, look: &Look, prepared: &Prepared) -> Observation {
         let back = async {
-            let before = Before::read(prepared)?;
+            let before: Before = prepared.read()?;
             let view = view(look)?;
             let now = view.release(&self.wanted.at).await?;
             let same = self.has_wanted_values(look).await;
@@ -269,7 +262,7 @@ impl Step for DeployStep {
     }
 
     async fn undo(&self, hands: &Hands, prepared: &Prepared) -> Result<(), StepError> {
-        let before = Before::read(prepared)?;
+        let before: Before = prepared.read()?;
         let at = &self.wanted.at;
         let platform = operate(hands)?;
         let same = self.has_wanted_values(hands).await;
