@@ -12,7 +12,9 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::place::tidy;
-use super::{ErrorCause, Moves, Place, Scratch, Secret, SecretError, SecretRef, SecretSource, StepError};
+use super::{
+    ErrorCause, Moves, Place, Scratch, Secret, SecretError, SecretRef, SecretSource, StepError,
+};
 use crate::process::{Account, ChildEnd, ServiceEntry, ServiceSpec};
 
 /// What is on record of a step with this meaning on this target.

@@ -333,9 +333,8 @@ impl RunState {
                 }
             }
         }
-        (0..steps.len()).any(|ix| {
-            steps[ix].point_of_no_return && self.steps[ix].state.is_done() && !before[ix]
-        })
+        (0..steps.len())
+            .any(|ix| steps[ix].point_of_no_return && self.steps[ix].state.is_done() && !before[ix])
     }
 
     /// Whether it can be gone on with.

@@ -11,8 +11,8 @@ use super::launch::Supervised;
 use super::vault::Vault;
 use crate::digest::Digest;
 use crate::kind::{
-    Applied, Binding, ErrorCause, Facts, Hands, Look, Moves, Observation, Past, Place, Prepared, Registry, Seen, Step,
-    StepError, UndoPlan, With,
+    Applied, Binding, ErrorCause, Facts, Hands, Look, Moves, Observation, Past, Place, Prepared,
+    Registry, Seen, Step, StepError, UndoPlan, With,
 };
 use crate::patience::within;
 use crate::plan::{self, Plan, StepIx};

@@ -77,7 +77,10 @@ impl Before {
         }
         // A later step of this run made another revision, and going back from there made this one.
         let run = ours.rsplit_once(':').map_or(ours, |(run, _)| run);
-        if same_values && now.status == ReleaseStatus::Deployed && made_by.starts_with(&format!("{run}:")) {
+        if same_values
+            && now.status == ReleaseStatus::Deployed
+            && made_by.starts_with(&format!("{run}:"))
+        {
             return Back::AsLeft;
         }
         Back::Changed(format!(
@@ -98,9 +101,8 @@ impl DeployStep {
 
     /// Whether the release on record has the values that this step wants, as far as that can be told.
     async fn has_wanted_values(&self, look: &Look) -> bool {
-        let release = |found: &Found| {
-            found.release.as_ref().is_some_and(|r| r.chart == self.wanted.chart)
-        };
+        let release =
+            |found: &Found| found.release.as_ref().is_some_and(|r| r.chart == self.wanted.chart);
         self.found(look).await.is_ok_and(|(_, found)| found.same_values && release(&found))
     }
 

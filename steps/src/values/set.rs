@@ -90,7 +90,12 @@ impl Kind for ValuesSet {
                 Err(why) => problems.push(ParamProblem::new("remove", why)),
             }
         }
-        if set.is_empty() && secrets.is_empty() && texts.is_empty() && remove.is_empty() && problems.is_empty() {
+        if set.is_empty()
+            && secrets.is_empty()
+            && texts.is_empty()
+            && remove.is_empty()
+            && problems.is_empty()
+        {
             problems.push(
                 ParamProblem::new("", "none of `set`, `secrets`, `texts` and `remove` names a key")
                     .with_help("`set: {a.b: value}`"),

@@ -78,7 +78,8 @@ impl Composed {
 
 /// The keys of `texts`.
 pub(super) fn text_leaves(with: &With, problems: &mut Vec<ParamProblem>) -> Vec<(Path, Composed)> {
-    const SHAPE: &str = "`texts: {a.b: {text: \"redis://:{password}@host/0\", with: {password: SECRET}}}`";
+    const SHAPE: &str =
+        "`texts: {a.b: {text: \"redis://:{password}@host/0\", with: {password: SECRET}}}`";
     let entries = match with.0.get("texts") {
         None | Some(Value::Null) => return Vec::new(),
         Some(Value::Object(entries)) => entries,
@@ -145,7 +146,8 @@ mod tests {
         let found = problems(json!({"a": {"text": "{p}", "with": {"p": "hunter2hunter2"}}}));
         assert!(found.len() == 1 && !found[0].contains("hunter2"), "{found:?}");
         assert!(found[0].contains("a secret is named"), "{found:?}");
-        for entry in [json!("x"), json!({"text": "{p}"}), json!({"with": {}, "text": "x", "y": 1})] {
+        for entry in [json!("x"), json!({"text": "{p}"}), json!({"with": {}, "text": "x", "y": 1})]
+        {
             assert_eq!(problems(json!({"a": entry})).len(), 1, "{entry}");
         }
     }

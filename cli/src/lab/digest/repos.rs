@@ -171,7 +171,9 @@ async fn open(
 /// A line of a tombstone without its parenthesis: the day, the commit, and the digest of what was
 /// moved, which for a sealed file is one of ciphertext.
 fn without_record(line: &str) -> &str {
-    line.rsplit_once(" (").filter(|(_, record)| record.contains("; commit ")).map_or(line, |(l, _)| l)
+    line.rsplit_once(" (")
+        .filter(|(_, record)| record.contains("; commit "))
+        .map_or(line, |(l, _)| l)
 }
 
 /// A workplan without the day and the run that wrote into it.

@@ -6,8 +6,7 @@ use crate::lab::shape::Shape;
 
 /// Names of keys whose values are secret; SOPS encrypts these and nothing else, so that a diff of
 /// the rest can be read. Those of the last three are connection strings with a password in them.
-pub(super) const SECRET_KEYS: &str =
-    "^(.*[pP]assword|passwords|PASSWD|SECRET_KEY|INTERNAL_TOKEN|JWT_SECRET|LFS_JWT_SECRET|PROVIDER_CONFIG|HOST|CONN_STR)$";
+pub(super) const SECRET_KEYS: &str = "^(.*[pP]assword|passwords|PASSWD|SECRET_KEY|INTERNAL_TOKEN|JWT_SECRET|LFS_JWT_SECRET|PROVIDER_CONFIG|HOST|CONN_STR)$";
 
 /// `.sops.yaml` of a repository.
 pub(super) fn sops_rules(recipient: &str) -> String {

@@ -13,12 +13,7 @@ impl Binder<'_> {
     /// Finds, for each step, the last one after it that brings about the same, where a step between
     /// the two changes what the first one reads. Without such a change a difference is nobody
     /// else's, and the step is done again.
-    pub(super) fn supersede(
-        &self,
-        built: &mut Built,
-        order: &[StepIx],
-        before: &mut Order<'_>,
-    ) {
+    pub(super) fn supersede(&self, built: &mut Built, order: &[StepIx], before: &mut Order<'_>) {
         let mut alike: HashMap<(&str, &str), Vec<StepIx>> = HashMap::new();
         for ix in order {
             if let Some(brings) = &built.brings[*ix] {
