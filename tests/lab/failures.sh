@@ -109,4 +109,4 @@ back "a primary that dies"
 
 # After all of this nothing is in the way.
 check "then it passes" run
-check "T01 and T02 are done" both_done
+check "all six tasks are done, the workplan is finished" all_done

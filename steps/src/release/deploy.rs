@@ -75,11 +75,8 @@ impl Before {
         if made_by.starts_with(&format!("{ours}:")) {
             return Back::AsLeft;
         }
-        // A later step of this run made another revision, and going back from there made this one.
-        let run = ours.rsplit_once(':').map_or(ours, |(run, _)| run);
-        if same_values
-            && now.status == ReleaseStatus::Deployed
-            && made_by.starts_with(&format!("{run}:"))
+        // A later step or run made another revision, and going back from there made this one.
+        if same_values && now.status == ReleaseStatus::Deployed && made_by.starts_with("workplan:")
         {
             return Back::AsLeft;
         }

@@ -60,6 +60,7 @@ gitea:
     database:
       # Below what the pooler has for clients: the next one would be refused.
       MAX_OPEN_CONNS: 20
+      CONN_MAX_LIFETIME: 5m
     service:
       DISABLE_REGISTRATION: true
     log:
