@@ -81,7 +81,7 @@ workplan_status() { sed -n 's/^status: //p' "$lab/$plan_file" | head -n 1; }
 # Statuses, dates and our own lines are written into the workplan, and nothing else.
 nothing_else_written() {
     git -C "$lab/railiance-platform" show "HEAD:${plan_file#*/}" | diff - "$lab/$plan_file" |
-        grep '^[<>]' | grep -vE '^[<>] (status: [a-z]+|updated: "?[0-9-]+"?|Completed on .*)$|^>$' >"$scratch/said" || true
+        grep '^[<>]' | grep -vE '^[<>] (status: [a-z]+|updated: "?[0-9-]+"?|Completed on .*)$|^> ?$' >"$scratch/said" || true
     [ ! -s "$scratch/said" ]
 }
 trap 'exit 130' INT

@@ -85,7 +85,7 @@ check "other values are deployed" inside run --target lab --task T01 "${plan_fil
 check "… and the workplan is not finished any more" test "$(workplan_status)" = active
 inside plan --target lab "${plan_file#*/}" || true
 check "… before it has failed over again" said '\+ T04\.kill'
-check "… which is taken back" inside rollback --yes
+check "… which is taken back" inside rollback "$(run_id)" --yes
 cp "$scratch/values.yaml" "$values"
 check "… and finished as it was" all_done
 
