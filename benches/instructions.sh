@@ -19,6 +19,7 @@ trap 'rm -rf "$scratch"' EXIT
 cd "$scratch"
 
 # A command has a supervisor, which cannot be started below valgrind; a file is written by the engine.
+# shellcheck disable=SC2016 # the backticks are Markdown's
 chain() { # chain STEPS: each after the one before it
     printf -- '---\nid: W\n---\n\n## T01 — Files\n\n```task\nid: W-T01\nstatus: todo\n```\n\n```steps\n'
     for ((i = 1; i <= $1; i++)); do
@@ -28,6 +29,7 @@ chain() { # chain STEPS: each after the one before it
     done
     printf '```\n'
 }
+# shellcheck disable=SC2016 # the backticks are Markdown's
 tasks() { # tasks N: prose, a task block with its status, a step with a check
     printf -- '---\nid: W\n---\n\n'
     for ((i = 1; i <= $1; i++)); do

@@ -45,6 +45,13 @@ pub trait Kind: Send + Sync {
         BTreeMap::new()
     }
 
+    /// What a step with these parameters moves, from where to where, each as [`Look::locate`] takes
+    /// it. Other steps of the plan that name the old place then find it in the new one.
+    fn moves(&self, with: &With) -> Option<(String, String)> {
+        let _ = with;
+        None
+    }
+
     /// Builds a step.
     ///
     /// # Errors
@@ -168,6 +175,14 @@ pub struct Applied {
 pub trait Step: Send + Sync {
     /// What it reads and changes.
     fn resources(&self) -> Resources;
+
+    /// What it brings about, where all of that follows from what it reads. Of two steps of a plan
+    /// that say the same here, the later one stands for both once a step between them has changed
+    /// what they read: the earlier one was done, and is not done again for a difference that is the
+    /// later one's to settle.
+    fn brings_about(&self) -> Option<String> {
+        None
+    }
 
     /// What it waits for, for steps that a person answers.
     fn waits(&self) -> Option<Wait> {
