@@ -56,6 +56,7 @@ check: ## the fast loop: formatting, clippy, tests
 test: ## everything, from a fresh machine: set-up, lint, the demo's test, all Rust tests
 	@tools/setup.sh build lint demo platform
 	$(MAKE) lint
+	$(MAKE) test-instructions
 	$(MAKE) test-demo
 	$(MAKE) test-lab
 	CARGO="$(CARGO)" tools/cargo-test.sh
@@ -65,6 +66,12 @@ test-demo: ## the demo's world as a test: dry-runs, kills, failures and rollback
 	@tools/setup.sh build demo
 	$(CARGO) build --locked --package workplan
 	WORKPLAN_BIN="$(abspath $(BINARY))" tests/demo/test.sh
+
+.PHONY: test-instructions
+test-instructions: ## guards the engine's speed: instructions for a step and a task, counted by callgrind
+	@tools/setup.sh build lint
+	$(CARGO) build --locked --package workplan
+	WORKPLAN_BIN="$(abspath $(BINARY))" benches/instructions.sh
 
 TESTS ?= test kills
 

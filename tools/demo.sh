@@ -44,7 +44,10 @@ engine='' upper=''
 finish() {
     local status=$?
     if [ -n "$engine" ]; then kill "$engine" 2>/dev/null || true; fi
-    if [ -n "$upper" ]; then kill "$upper" 2>/dev/null && wait "$upper" 2>/dev/null || true; fi
+    if [ -n "$upper" ]; then
+        kill "$upper" 2>/dev/null || true
+        wait "$upper" 2>/dev/null || true
+    fi
     clean
     if [ "$status" -ne 0 ]; then printf '\n%sThe demo did not come to its end (exit %d).%s\n' "$bold" "$status" "$plain" >&2; fi
 }

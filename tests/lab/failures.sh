@@ -17,13 +17,8 @@ trap at_end EXIT
 
 # It answers with what it reads from its database. A whole `app.check` would change rows.
 gitea_works() {
-    local url
-    url=$("$WORKPLAN_BIN" lab status --dir "$lab" | sed -nE 's/^default\/gitea: .*(http:[^ ]+).*/\1/p')
-    inside "do" http.check --with "url=$url/api/v1/repos/search?limit=1" --with 'contains="ok":true' --with wait=20s --yes
+    inside "do" http.check --with "url=$(gitea_url)/api/v1/repos/search?limit=1" --with 'contains="ok":true' --with wait=20s --yes
 }
-# A file of the old world's first database server.
-old=world/default/pods/gitea-postgresql-ha-postgresql-0
-port_of() { sed -nE "s/^port = '?([0-9]+)'?.*/\1/p" "$lab/$1/postgresql.conf" | head -n 1; }
 
 # The run fails with these words; whoever was let out is let in again; all of it can be taken back.
 fails() { # fails WHAT WORDS COMMAND…
@@ -38,13 +33,19 @@ back() { # back WHAT
     check "$1: rollback" inside rollback --yes
     check "$1: everything is as it was" same_world start back
 }
-run() { inside run --target lab "${plan_file#*/}" --yes; }
+run() { inside run --target lab "${changed[@]}" "${plan_file#*/}" --yes; }
+# The lab's plan with something changed, beside the lab; for the next runs.
+changed=()
+change_plan() { # change_plan SED-SCRIPT
+    sed -E "$1" "$lab/railiance-platform/plans/RAIL-PL-WP-0001.yaml" >"$scratch/changed.yaml"
+    changed=(--steps "$scratch/changed.yaml")
+}
 # The run, with something done as soon as a step runs.
 run_and() { # run_and STEP COMMAND…
     local step=$1 code=0 engine
     shift
     : >"$scratch/said"
-    (cd "$lab/railiance-platform" && exec "$WORKPLAN_BIN" run --target lab "${plan_file#*/}" --yes </dev/null >"$scratch/said" 2>&1) &
+    (cd "$lab/railiance-platform" && exec "$WORKPLAN_BIN" run --target lab "${changed[@]}" "${plan_file#*/}" --yes </dev/null >"$scratch/said" 2>&1) &
     engine=$!
     while ! grep -qE "^$step +running" "$scratch/said"; do
         kill -0 "$engine" 2>/dev/null || break
@@ -86,6 +87,11 @@ fi
 password=$(SOPS_AGE_KEY_FILE=$lab/keys/age.txt sops decrypt --extract '["postgresql-ha"]["global"]["postgresql"]["password"]' "$lab/railiance-cluster/helm/gitea-values.sops.yaml")
 role=$(sed -nE 's/^  role: "(.*)"$/\1/p' "$lab/railiance-platform/targets/lab.yaml")
 database=$(sed -nE 's/^  database: "(.*)"$/\1/p' "$lab/railiance-platform/targets/lab.yaml")
+superuser() { # superuser SQL
+    PGPASSWORD=$(SOPS_AGE_KEY_FILE=$lab/keys/age.txt sops decrypt --extract '["postgresql-ha"]["postgresql"]["postgresPassword"]' \
+        "$lab/railiance-cluster/helm/gitea-values.sops.yaml") psql -qX -v ON_ERROR_STOP=1 \
+        -h 127.0.0.1 -p "$(port_of "$old")" -U postgres -d postgres <<<"$1" >>"$scratch/meddled.log" 2>&1
+}
 coproc WRITER { PGPASSWORD=$password psql -qAtX -h 127.0.0.1 -p "$(port_of "$old")" -U "$role" -d "$database" 2>&1; }
 victims+=("$WRITER_PID")
 printf 'begin; select pg_backend_pid();\n' >&"${WRITER[1]}"
@@ -106,6 +112,61 @@ new_primary_dies() {
 }
 fails "a primary that dies" 'copy' run_and T02.copy new_primary_dies
 back "a primary that dies"
+
+# Somebody listens on a port that a server of a new release has: PostgreSQL's, before the outage …
+listener=
+listen() { # listen OWNER
+    port=$(sed -nE "s#^ *\"$1\": ([0-9]+),?#\1#p" "$lab/world/ports.json")
+    "$(command -v valkey-server redis-server | head -n 1)" --bind 127.0.0.1 --port "$port" --save '' >/dev/null &
+    listener=$!
+    victims+=("$listener")
+    while ! bash -c "exec 3<>/dev/tcp/127.0.0.1/$port" 2>/dev/null; do sleep 0.01; done
+}
+leave() { kill "$listener" && { wait "$listener" || true; }; }
+listen platform/postgresql-ha-postgresql-1/postgresql
+fails "a port of PostgreSQL is taken" "port $port of .*postgresql-ha-postgresql-1.* is taken by process $listener " run
+leave
+back "a port of PostgreSQL is taken"
+
+# … and Gitea's, while it is down. It goes when the deploy has failed: Gitea has this port, also on its
+# old database.
+listen_until_it_failed() {
+    listen default/gitea-0/http
+    while kill -0 "$engine" 2>/dev/null && ! said '^T02\.deploy +failed'; do sleep 0.01; done
+    leave
+}
+fails "Gitea's port is taken" "port [0-9]+ of .*gitea-0/gitea. is taken by process [0-9]+ .*(redis|valkey)" \
+    run_and T02.fence listen_until_it_failed
+check "Gitea's port is taken: by the one that was there" said "port $port of .* by process $listener "
+back "Gitea's port is taken"
+
+# A value with which Gitea ends at its start, and only at its start.
+change_plan 's/^( *)gitea\.config\.database\.DB_TYPE: .*/&\n\1gitea.config.indexer.ISSUE_INDEXER_TYPE: opensearch/'
+fails "Gitea does not come up" 'Unknown issue indexer type: opensearch' run
+check "Gitea does not come up: Gitea was let in again" said '^outage +released +after'
+back "Gitea does not come up"
+
+# Somebody opens the old database and starts Gitea on it, between the comparison and the switch. The plan
+# waits for that in a step of its own.
+# shellcheck disable=SC2016 # an expression of the plan, not of the shell
+change_plan '/^      - id: values$/,/needs:/ {
+    s/^      - id: values$/      - {id: meddled, uses: command, needs: [publish], timeout: 2m, with: {run: "until test -e $DONE; do sleep 0.05; done", env: {DONE: "'"$scratch/meddled"'"}}}\n&/
+    s/\[publish\]/[meddled]/
+}'
+start_gitea() {
+    superuser "alter role \"$role\" login; alter database \"$database\" connection limit -1;" || true
+    sed "s#\.\./#$lab/#" "$lab/railiance-platform/targets/lab.yaml" >"$scratch/other.yaml"
+    (cd "$scratch" && "$WORKPLAN_BIN" "do" release.deploy --state "$scratch/other-state" --target "$scratch/other.yaml" \
+        --with release=gitea --with namespace=default --with chart=gitea --with version=12.7.0 \
+        --with values=railiance-cluster:helm/gitea-values.sops.yaml --yes </dev/null >>"$scratch/meddled.log" 2>&1) || true
+    touch "$scratch/meddled"
+}
+fails "Gitea started behind our back" 'T02\.values.*T02\.(stop|fence)' run_and T02.meddled start_gitea
+check "Gitea started behind our back: the switch was not begun" test -z "$(grep -E '^T02\.values +running' "$scratch/said")"
+check "Gitea started behind our back: Gitea was let in again" said '^outage +released +after'
+sed 's/^/      | /' "$scratch/meddled.log" | tail -n 5
+back "Gitea started behind our back"
+changed=()
 
 # After all of this nothing is in the way.
 check "then it passes" run

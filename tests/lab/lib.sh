@@ -51,6 +51,11 @@ starts() {
     "$WORKPLAN_BIN" lab status --dir "$lab" --json 2>/dev/null |
         grep -E '"(name|incarnation)"' | tr -d ' ,"' | paste - - | sort
 }
+# A file of the old world's first database server, and the port of one.
+# shellcheck disable=SC2034 # for those who source this
+old=world/default/pods/gitea-postgresql-ha-postgresql-0
+port_of() { sed -nE "s/^port = '?([0-9]+)'?.*/\1/p" "$lab/$1/postgresql.conf" | head -n 1; }
+gitea_url() { "$WORKPLAN_BIN" lab status --dir "$lab" | sed -nE 's/^default\/gitea: .*(http:[^ ]+).*/\1/p'; }
 commits() { for repo in "$lab"/railiance-*; do git -C "$repo" rev-list --all --count; done | paste -sd' '; }
 backups() { find "$lab/backup" -name manifest.json 2>/dev/null | wc -l; }
 # Whether the world is as it was when its parts were written down; says what differs.

@@ -7,6 +7,58 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 trap finish EXIT
 
+value() { # value PATH IN GITEA'S VALUES, before and after they have moved
+    local file=$lab/railiance-apps/helm/gitea-values.sops.yaml
+    [ -e "$file" ] || file=$lab/railiance-cluster/helm/gitea-values.sops.yaml
+    SOPS_AGE_KEY_FILE=$lab/keys/age.txt sops decrypt --extract "$1" "$file"
+}
+
+# A role of the old server that may only read.
+add_reader() {
+    PGPASSWORD=$(value '["postgresql-ha"]["postgresql"]["postgresPassword"]') psql -qX -v ON_ERROR_STOP=1 \
+        -h 127.0.0.1 -p "$(port_of "$old")" -U postgres -d postgres >"$scratch/said" 2>&1 <<<"
+        create role reader login password 'only to read'; grant pg_read_all_data, pg_monitor to reader;"
+}
+
+# A plan by somebody who may write nothing in the lab, has no key, and reads the database as such a role.
+nobody_plans() {
+    if [ "$(id -u)" != 0 ]; then
+        printf '\n!!!!  SKIPPED: a plan as another user: only root may become one\n\n'
+        return
+    fi
+    mkdir "$scratch/nobody"
+    install -m 0755 "$WORKPLAN_BIN" "$scratch/nobody/workplan"
+    sed -e "s#\.\./#$lab/#" -e "s#^  old: .*\(database: .*\)}#  old: {host: 127.0.0.1, port: $(port_of "$old"), user: reader, password: \"env:READER\", \1}#" \
+        "$lab/railiance-platform/targets/lab.yaml" >"$scratch/nobody/reader.yaml"
+    as_nobody() {
+        READER='only to read' quietly setpriv --reuid=nobody --regid=nogroup --clear-groups \
+            "$scratch/nobody/workplan" plan --target "$scratch/nobody/reader.yaml" "$lab/$plan_file"
+    }
+    check "a plan as nobody, who may only read" as_nobody
+    check "… reads the repositories" said 'T01\.make_deploy \(make\.target\): it is not so'
+    check "… reads the database" said 'T02\.fence \(postgres\.fence\): it is not so'
+    check "… names the key that is not to be read" said 'T01\.capture .*/age\.txt. cannot be read: Permission denied'
+    check "… does not say the password" test -z "$(grep -F 'only to read' "$scratch/said" | grep -v '^ok' || true)"
+    check "… changes nothing" test "$(digest)" = "$start"
+}
+
+quietly() { "$@" >"$scratch/said" 2>&1; }
+# An issue, and a branch that is pushed and taken away again, as the administrator from outside.
+users_write() {
+    local url repo header
+    url=$(gitea_url)
+    header="Authorization: Basic $(printf '%s:%s' "$(value '["gitea"]["admin"]["username"]')" \
+        "$(value '["gitea"]["admin"]["password"]')" | base64 -w0)"
+    repo=$(curl -sf -H @- "$url/api/v1/repos/search?limit=1" <<<"$header" | sed -nE 's/.*"full_name":"([^"]+)".*/\1/p')
+    check "users write to $repo" curl -sf -H @- -H 'Content-Type: application/json' -o /dev/null \
+        -d '{"title": "Written after the move"}' "$url/api/v1/repos/$repo/issues" <<<"$header"
+    export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=http.extraHeader GIT_CONFIG_VALUE_0=$header
+    check "… and clone it" quietly git clone -q "$url/$repo" "$scratch/clone"
+    git -C "$scratch/clone" -c user.name=u -c user.email=u@example.org commit -q --allow-empty -m "After the move"
+    check "… push to it" quietly git -C "$scratch/clone" push -q origin HEAD:refs/heads/after-the-move
+    check "… and take the branch away" quietly git -C "$scratch/clone" push -q origin :after-the-move
+    unset GIT_CONFIG_COUNT GIT_CONFIG_KEY_0 GIT_CONFIG_VALUE_0
+}
 # Jobs in Gitea's queues, as the old Valkey's volume still has them: a server reads a copy of it.
 jobs_left() {
     local server client data=$scratch/valkey count=0 key
@@ -35,10 +87,13 @@ printf '      lab up took %s s\n' "$((SECONDS - began))"
 before=$(starts)
 check "a second lab up" workplan lab up --dir "$lab"
 check "… restarts nothing" test "$(starts)" = "$before"
+add_reader
 start=$(digest)
 parts start
 printf '      at the start %s\n' "$start"
 check "two digests of a quiet lab are equal" test "$(digest)" = "$start"
+
+nobody_plans
 
 check "check" inside check --target lab "${plan_file#*/}"
 check "plan" exits 4 inside plan --target lab "${plan_file#*/}" --detailed-exitcode
@@ -89,8 +144,13 @@ check "… which is taken back" inside rollback "$(run_id)" --yes
 cp "$scratch/values.yaml" "$values"
 check "… and finished as it was" all_done
 
+# Users write after the opening: an issue, and a push of a branch that goes again.
+users_write
+check "a dry-run of the rollback" inside rollback "$run" --dry-run
+check "… says what users wrote since" said "written since .T02.open.: .*[1-9][0-9]* push.*, 1 issue,"
 check "rollback past the point of no return is refused without a word" \
     exits 8 inside rollback "$run" --yes
+check "… and says what it would lose" said "error: .*T02.open.*loses.*[1-9][0-9]* push.*, 1 issue,"
 check "rollback" inside rollback "$run" --yes --accept-loss
 check "everything is as it was" same_world start back
 

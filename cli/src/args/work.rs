@@ -120,6 +120,12 @@ pub(crate) struct Rollback {
     /// Go back past a point of no return, and lose what was counted
     #[arg(long)]
     pub(crate) accept_loss: bool,
+    /// Only look: what would be taken back, what is there of it, and what would be lost
+    #[arg(long, conflicts_with = "events")]
+    pub(crate) dry_run: bool,
+    /// With --dry-run: print it as JSON
+    #[arg(long, requires = "dry_run")]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) go: GoArgs,
 }

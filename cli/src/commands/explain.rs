@@ -130,7 +130,7 @@ fn show(app: &App, here: &select::Here, view: &RunView, ix: StepIx) {
             say(format!("  rests on {record}"));
         }
     }
-    if let Some(error) = &rec.error {
+    if let Some(error) = rec.last_error() {
         printer.data_line(&printer.out.paint(Style::Bold, "error"));
         say(format!("  {}", error.what));
         for line in &error.said {

@@ -111,9 +111,11 @@ fn summarise(app: &App, dir: &StateDir, outcome: &Outcome) -> Result<(), Failure
         printer.talk(&paint.paint(Style::Red, &printer.clean_err(&line)));
     }
     let word = view.word().replace('_', " ");
+    // A rollback may come days after its run.
+    let began = state.back_since_ms.unwrap_or(state.started_ms);
     let time = state
         .ended_ms
-        .map_or_else(String::new, |end| format!(" after {}", duration_ms(end - state.started_ms)));
+        .map_or_else(String::new, |end| format!(" after {}", duration_ms(end - began)));
     say(&format!(
         "run {} {}{time}: {}",
         view.id(),
@@ -162,15 +164,22 @@ fn ended_view(dir: &StateDir, outcome: &Outcome) -> Result<RunView, Failure> {
 fn failures(app: &App, dir: &StateDir, view: &RunView) -> Vec<String> {
     let printer = &app.printer;
     let mut out = Vec::new();
+    let back = view.state.back_since_ms.is_some();
     for (ix, rec) in view.state.steps.iter().enumerate() {
+        // What failed and was taken back in the release of its bracket is still why.
         let failed =
-            matches!(rec.state, StepState::Failed | StepState::UndoFailed | StepState::Unknown);
+            matches!(rec.state, StepState::Failed | StepState::UndoFailed | StepState::Unknown)
+                || (rec.state == StepState::Undone && rec.failure.is_some() && !back);
         if !failed {
             continue;
         }
         let step = &view.state.plan.steps[ix].id;
-        let word = rec.state.as_str().replace('_', " ");
-        let what = rec.error.as_ref().map(|e| e.what.clone());
+        let word = match rec.state {
+            StepState::Undone => "failed, and was taken back".to_owned(),
+            state => state.as_str().replace('_', " "),
+        };
+        let error = rec.last_error();
+        let what = error.map(|e| e.what.clone());
         let what = what.or_else(|| view.step_reason(ix)).unwrap_or_default();
         out.push(String::new());
         out.push(format!(
@@ -179,16 +188,18 @@ fn failures(app: &App, dir: &StateDir, view: &RunView) -> Vec<String> {
             word,
             printer.clean_err(&what)
         ));
-        if let Some(error) = &rec.error {
+        if let Some(error) = error {
             out.extend(error.said.iter().map(|line| format!("    {}", printer.clean_err(line))));
         }
-        if let Some(reason) = view.step_reason(ix).filter(|reason| *reason != what) {
+        if let Some(reason) =
+            view.step_reason(ix).filter(|why| *why != what && rec.state != StepState::Undone)
+        {
             out.push(format!("  {}", printer.clean_err(&reason)));
         }
         if let Some(log) = view.log(dir, ix) {
             out.push(format!("  log: {}", log.display()));
         }
-        if let Some(help) = rec.error.as_ref().and_then(|e| e.help.as_ref()) {
+        if let Some(help) = error.and_then(|e| e.help.as_ref()) {
             out.push(format!("  help: {}", printer.clean_err(help)));
         }
     }

@@ -1,6 +1,6 @@
 //! `workplan plan`: look, show, change nothing.
 
-use workplan_engine::journal::Journal;
+use workplan_engine::journal::{Journal, JournalError};
 use workplan_engine::run::Scope;
 use workplan_engine::session::{self, Preview, SavedPlan};
 
@@ -9,7 +9,7 @@ use crate::args::Plan;
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::render::PlanView;
-use crate::{files, sources, state};
+use crate::{files, sources};
 
 use super::go::runtime;
 use super::load::{self, Ready};
@@ -27,7 +27,7 @@ pub(crate) fn plan(app: &App, args: &Plan) -> Result<Exit, Failure> {
     let ready = load::ready(app, &args.file, &args.sources)?;
     let scope = sources::scope(&args.scope);
     check_scope(ready.plan()?, scope.as_ref())?;
-    let seen = look(&ready, scope.as_ref())?;
+    let seen = look(app, &ready, scope.as_ref())?;
     if args.json {
         app.printer.json(&seen.saved)?;
     } else {
@@ -51,9 +51,22 @@ pub(crate) fn plan(app: &App, args: &Plan) -> Result<Exit, Failure> {
     })
 }
 
-/// Looks at the world. Reads the journal of earlier runs where there is one; creates none.
-pub(crate) fn look(ready: &Ready, scope: Option<&Scope>) -> Result<Seen, Failure> {
-    let journal: Option<Journal> = state::open_read(&ready.dir)?;
+/// Looks at the world. Reads the journal of earlier runs where there is one; creates none. Who may not
+/// read it sees what is there without what earlier runs say of it.
+pub(crate) fn look(app: &App, ready: &Ready, scope: Option<&Scope>) -> Result<Seen, Failure> {
+    let journal = match Journal::open_if_exists(&ready.dir) {
+        Err(JournalError::Io { path, source })
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            app.printer.talk(&format!(
+                "`{}` may not be read by this user: what earlier runs did is not known here, so a step \
+                 that only a record proves is shown as one that never ran",
+                path.display()
+            ));
+            None
+        }
+        opened => opened?,
+    };
     let plan = ready.plan()?;
     let preview =
         runtime()?.block_on(session::preview(&ready.world, plan, journal.as_ref(), scope))?;

@@ -1,19 +1,21 @@
 //! `workplan rollback`: take back what a run did.
 
-use workplan_engine::kind::{Registry, UndoPlan};
-use workplan_engine::session::{self, RollbackOptions};
+use serde_json::{Map, Value};
+use workplan_engine::kind::{Facts, Observation, Seen, UndoPlan};
+use workplan_engine::session::{self, Loss, RollbackOptions, World};
 
 use crate::app::App;
 use crate::args::Rollback;
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
+use crate::json::{Losing, RollbackDocument, RollbackStep};
 use crate::render::count;
 use crate::term::Style;
 use crate::view::RunView;
 use crate::world;
 
 use super::resume::{finished, refuse_live, say_down};
-use super::{go, select};
+use super::{go, runtime, select};
 
 /// Takes a run back.
 pub(crate) fn rollback(app: &App, args: &Rollback) -> Result<Exit, Failure> {
@@ -37,18 +39,18 @@ pub(crate) fn rollback(app: &App, args: &Rollback) -> Result<Exit, Failure> {
     say_down(app, &view);
     let scope = session::rollback_scope(&here.journal, &view.state, args.to.as_deref())?;
     let world = world::world(app);
-    let undone = tell(app, &view, &scope, &world.registry);
-    if let Some(ix) = view.state.past_no_return()
-        && !args.accept_loss
-        && !view.state.accept_loss
-    {
-        let step = view.state.plan.steps[ix].id.clone();
-        let mut failure = Failure::from(session::SessionError::PastNoReturn { step });
-        failure.help = vec![format!(
-            "if that loss is accepted: `workplan rollback {} --accept-loss`",
-            view.id()
-        )];
-        return Err(failure);
+    let way = Way { view: &view, scope: &scope, world: &world };
+    let loss = runtime()?.block_on(session::loss(&world, &view.state))?;
+    let accepted = args.accept_loss || view.state.accept_loss;
+    if args.dry_run {
+        return way.show(app, args, loss, accepted);
+    }
+    let undone = way.tell(app);
+    if let Some(loss) = &loss {
+        if !accepted {
+            return Err(refused(&view, loss));
+        }
+        app.printer.talk(&lost(app, loss));
     }
     let question = match undone {
         0 => "Nothing is to be taken back. End the run as rolled back?".to_owned(),
@@ -78,39 +80,190 @@ pub(crate) fn rollback(app: &App, args: &Rollback) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// Says what will be taken back and what cannot be; how many steps that is.
-fn tell(app: &App, view: &RunView, scope: &[usize], registry: &Registry) -> usize {
+/// What is lost if it is not accepted: said, and refused.
+fn refused(view: &RunView, loss: &Loss) -> Failure {
+    let error = session::SessionError::PastNoReturn { loss: Box::new(loss.clone()) };
+    let mut failure = Failure::from(error);
+    failure.help = vec![accept(view)];
+    failure
+}
+
+fn accept(view: &RunView) -> String {
+    format!("if that loss is accepted: `workplan rollback {} --accept-loss`", view.id())
+}
+
+/// What is lost, as a warning before the question.
+fn lost(app: &App, loss: &Loss) -> String {
     let printer = &app.printer;
-    let mut cannot = Vec::new();
-    let mut undone = 0;
-    printer.talk(&format!("Rollback of run {} takes back, in this order:", view.id()));
-    for ix in scope {
-        let step = &view.state.plan.steps[*ix];
-        let plan = registry
-            .get(&step.kind)
-            .and_then(|kind| kind.build(&step.with).ok())
-            .map(|s| s.undo_plan());
-        match plan {
-            Some(UndoPlan::Cannot(why)) => cannot.push(format!("  {}: {why}", step.id)),
-            Some(UndoPlan::NotNeeded) => {}
-            Some(UndoPlan::Can(how)) => {
-                undone += 1;
-                let how = how.lines().collect::<Vec<_>>().join("; ");
-                printer.talk(&printer.clean_err(&format!("  {}: {how}", step.id)));
-            }
-            // References to outputs are filled in when it is done.
-            None => {
-                undone += 1;
-                printer.talk(&printer.clean_err(&format!("  {}", step.id)));
+    let head = format!("It loses what was written since `{}`", loss.step);
+    let head = printer.err.paint(Style::Yellow, &head);
+    format!("{head}{}", printer.clean_err(&loss.after_a_colon()))
+}
+
+/// The way back of a run.
+struct Way<'a> {
+    view: &'a RunView,
+    /// What was done, the last first.
+    scope: &'a [usize],
+    world: &'a World,
+}
+
+impl Way<'_> {
+    /// How a step would be taken back; `None` where its parameters are known only when it is done.
+    fn undo_plan(&self, ix: usize) -> Option<UndoPlan> {
+        let step = &self.view.state.plan.steps[ix];
+        let kind = self.world.registry.get(&step.kind)?;
+        kind.build(&step.with).ok().map(|s| s.undo_plan())
+    }
+
+    /// Says what will be taken back and what cannot be; how many steps that is.
+    fn tell(&self, app: &App) -> usize {
+        let printer = &app.printer;
+        let mut cannot = Vec::new();
+        let mut undone = 0;
+        printer.talk(&format!("Rollback of run {} takes back, in this order:", self.view.id()));
+        for &ix in self.scope {
+            let id = &self.view.state.plan.steps[ix].id;
+            match self.undo_plan(ix) {
+                Some(UndoPlan::Cannot(why)) => cannot.push(format!("  {id}: {why}")),
+                Some(UndoPlan::NotNeeded) => {}
+                Some(UndoPlan::Can(how)) => {
+                    undone += 1;
+                    printer.talk(&printer.clean_err(&format!("  {id}: {}", one_line(&how))));
+                }
+                // References to outputs are filled in when it is done.
+                None => {
+                    undone += 1;
+                    printer.talk(&printer.clean_err(&format!("  {id}")));
+                }
             }
         }
+        if undone == 0 {
+            printer.talk("  nothing");
+        }
+        if !cannot.is_empty() {
+            printer.talk(&printer.err.paint(Style::Yellow, "It cannot take back:"));
+            cannot.iter().for_each(|line| printer.talk(&printer.clean_err(line)));
+        }
+        undone
     }
-    if undone == 0 {
-        printer.talk("  nothing");
+
+    /// Those on top: nothing that would go back stands on them. What is below cannot be looked at before
+    /// its turn comes: the world is as those above it left it.
+    fn on_top(&self) -> Vec<usize> {
+        let plan = &self.view.state.plan;
+        let dependents = plan.dependents();
+        let goes = |ix: usize| {
+            let stays = Some(UndoPlan::NotNeeded) == self.undo_plan(ix)
+                || matches!(self.undo_plan(ix), Some(UndoPlan::Cannot(_)));
+            self.scope.contains(&ix) && !stays
+        };
+        let mut below = vec![false; plan.steps.len()];
+        for ix in (0..plan.steps.len()).rev() {
+            below[ix] = dependents[ix].iter().any(|&after| below[after] || goes(after));
+        }
+        self.scope.iter().copied().filter(|&ix| goes(ix) && !below[ix]).collect()
     }
-    if !cannot.is_empty() {
-        printer.talk(&printer.err.paint(Style::Yellow, "It cannot take back:"));
-        cannot.iter().for_each(|line| printer.talk(&printer.clean_err(line)));
+
+    /// Looks at the steps that would go back first, and says what the rollback would do.
+    fn show(
+        &self,
+        app: &App,
+        args: &Rollback,
+        loss: Option<Loss>,
+        accepted: bool,
+    ) -> Result<Exit, Failure> {
+        let top = self.on_top();
+        let looked = runtime()?.block_on(session::look_back(self.world, &self.view.state, &top))?;
+        let seen = |ix| looked.iter().find(|one| one.step == ix).map(|one| &one.seen);
+        let steps = self.scope.iter().map(|&ix| self.step(ix, seen(ix))).collect();
+        let document = RollbackDocument {
+            schema: "workplan/rollback/v1",
+            run: self.view.id().to_owned(),
+            to: args.to.clone(),
+            steps,
+            loss: loss.as_ref().map(|loss| Losing {
+                step: loss.step.clone(),
+                said: loss.words(),
+                facts: facts(&loss.facts),
+                accepted,
+            }),
+        };
+        if args.json {
+            app.printer.json(&document)?;
+            return Ok(exit::DONE);
+        }
+        let printer = &app.printer;
+        let head = format!("Rollback of run {} would take back, in this order:", document.run);
+        printer.data_line(&head);
+        let mut none = true;
+        let (kept, goes): (Vec<_>, Vec<_>) =
+            document.steps.iter().partition(|s| s.action == "keep");
+        for step in goes {
+            none = false;
+            let what = match (&step.undo, &step.reason) {
+                (Some(how), _) => format!(": {how}"),
+                (None, Some(why)) => format!(": {}: {why}", step.action),
+                (None, None) => String::new(),
+            };
+            printer.data_line(&printer.clean_out(&format!("  {}{what}", step.id)));
+        }
+        if none {
+            printer.data_line("  nothing");
+        }
+        let cannot = |step: &&&RollbackStep| {
+            let ix = self.view.state.step(&step.id);
+            matches!(ix.and_then(|ix| self.undo_plan(ix)), Some(UndoPlan::Cannot(_)))
+        };
+        let mut head = Some("It could not take back:");
+        for step in kept.iter().filter(cannot) {
+            head.take().into_iter().for_each(|head| printer.data_line(head));
+            let why = step.reason.as_deref().unwrap_or_default();
+            printer.data_line(&printer.clean_out(&format!("  {}: {why}", step.id)));
+        }
+        if let Some(loss) = &loss {
+            printer.data_line(&lost(app, loss));
+            if !accepted {
+                printer.data_line(&accept(self.view));
+            }
+        }
+        Ok(exit::DONE)
     }
-    undone
+
+    fn step(&self, ix: usize, seen: Option<&Observation>) -> RollbackStep {
+        let step = &self.view.state.plan.steps[ix];
+        let plan = self.undo_plan(ix);
+        let seen = seen.filter(|seen| !seen.not_looked);
+        let (action, reason) = match (&plan, seen.map(|seen| &seen.seen)) {
+            (Some(UndoPlan::Cannot(why)), _) => ("keep", Some(why.clone())),
+            (Some(UndoPlan::NotNeeded), _) => ("keep", Some("nothing has to go back".to_owned())),
+            (_, None) => ("undo", Some("it is looked at when its turn comes".to_owned())),
+            (_, Some(Seen::Done)) => ("undo", None),
+            (_, Some(Seen::Absent)) => ("gone", Some("it is as before already".to_owned())),
+            (_, Some(Seen::Half(what))) => ("undo", Some(what.clone())),
+            (_, Some(Seen::Unknown(why))) => ("unknown", Some(why.clone())),
+        };
+        let undo = match plan {
+            Some(UndoPlan::Can(how)) if action == "undo" => Some(one_line(&how)),
+            _ => None,
+        };
+        RollbackStep {
+            id: step.id.clone(),
+            kind: step.kind.clone(),
+            action,
+            reason,
+            undo,
+            facts: seen.map(|seen| facts(&seen.facts)).unwrap_or_default(),
+            point_of_no_return: step.point_of_no_return,
+        }
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().collect::<Vec<_>>().join("; ")
+}
+
+fn facts(facts: &Facts) -> Map<String, Value> {
+    let json = |fact| serde_json::to_value(fact).unwrap_or(Value::Null);
+    facts.0.iter().map(|(name, fact)| (name.clone(), json(fact))).collect()
 }

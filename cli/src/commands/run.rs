@@ -41,7 +41,7 @@ pub(crate) fn run(app: &App, args: &Run) -> Result<Exit, Failure> {
     if !args.dry_run {
         refuse_early(app, &ready, the)?;
     }
-    let seen = plan::look(&ready, scope.as_ref())?;
+    let seen = plan::look(app, &ready, scope.as_ref())?;
     if args.dry_run {
         return show(app, args, &ready, &seen);
     }

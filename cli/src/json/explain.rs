@@ -59,7 +59,7 @@ impl ExplainDocument {
                 .collect(),
             point_of_no_return: step.point_of_no_return,
             evidence: json(serde_json::to_value(&rec.evidence)),
-            error: json(serde_json::to_value(&rec.error)),
+            error: json(serde_json::to_value(rec.last_error())),
         }
     }
 }

@@ -144,6 +144,6 @@ fn step(view: &RunView, ix: usize, status: StatusStep) -> ReportStep {
         outputs: evidence.outputs.into_iter().collect(),
         weak: evidence.weak,
         person: evidence.person.map(|p| format!("{}: {}", p.who, p.reason)),
-        error: rec.error.as_ref().map(|e| e.what.clone()),
+        error: rec.last_error().map(|e| e.what.clone()),
     }
 }

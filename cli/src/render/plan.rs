@@ -4,7 +4,7 @@ use similar::{ChangeTag, TextDiff};
 use workplan_engine::duration;
 use workplan_engine::kind::{Change, UndoPlan};
 use workplan_engine::plan::{OnFailure, Plan, TargetRef};
-use workplan_engine::session::{PlannedAction, Preview, StepPreview};
+use workplan_engine::session::{PlannedAction, Preview, StepPreview, Unmet};
 
 use super::{action_sign, count};
 use crate::term::{Paint, Style, sanitize};
@@ -82,7 +82,11 @@ impl PlanView<'_> {
                 Ok(()) => {
                     format!("  {} {}", self.paint.paint(Style::Green, "met:"), self.clean(line))
                 }
-                Err(why) => format!(
+                Err(Unmet::NotLooked) => {
+                    let (words, line) = ("not looked at in a dry-run:", self.clean(line));
+                    format!("  {} {line}", self.paint.paint(Style::Yellow, words))
+                }
+                Err(Unmet::No(why)) => format!(
                     "  {} {} ({})",
                     self.paint.paint(Style::Red, "not met:"),
                     self.clean(line),

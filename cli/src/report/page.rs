@@ -103,11 +103,11 @@ fn wrong(view: &RunView, logs: &[Tail]) -> Vec<Wrong> {
         })
         .map(|(ix, rec)| {
             let step = view.state.plan.steps[ix].id.clone();
-            let error = rec.error.as_ref().map(|e| e.what.clone());
+            let error = rec.last_error().map(|e| e.what.clone());
             let why = view.step_reason(ix).or(error).unwrap_or_default();
             // The step's name stands before it already.
             let why = why.strip_prefix(&format!("`{step}` ")).unwrap_or(&why).to_owned();
-            let said = rec.error.as_ref().map(|e| e.said.clone()).unwrap_or_default();
+            let said = rec.last_error().map(|e| e.said.clone()).unwrap_or_default();
             let lines: Vec<String> = if said.is_empty() {
                 let logs = logs.iter().filter(|log| log.step == step);
                 logs.flat_map(|log| log.text.trim_end().lines().map(str::to_owned)).collect()

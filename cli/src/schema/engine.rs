@@ -140,9 +140,10 @@ pub(super) fn plan() -> Value {
         json!({
             "text": text("The line."),
             "met": flag("Whether it was met."),
+            "looked": flag("`false`: nobody looked, for a dry-run may not ask this check. Not there for one that is met."),
             "why": text("Why not."),
         }),
-        &["why"],
+        &["looked", "why"],
     );
     let task = object(
         "A task.",

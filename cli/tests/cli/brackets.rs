@@ -54,3 +54,66 @@ fn rollback_ends_it_too() {
     assert!(bench.has("up") && !bench.has("moved"));
     assert_eq!(bench.json(0, &["status", "--json"])["run"]["state"], "rolled_back");
 }
+
+#[test]
+fn what_is_lost_is_said_before_a_point_of_no_return_is_passed_backwards() {
+    let bench = Bench::with(
+        "---\nid: W\ntitle: W\n---\n\n## T01 — A\n\n```task\nid: W-T01\nstatus: todo\n```\n",
+    );
+    bench.write(
+        "plans/W.yaml",
+        r#"workplan: W
+tasks:
+  T01:
+    steps:
+      - {id: move, uses: command, with: {run: "touch moved", check: "test -f moved", readonly: true, undo: "rm moved"}}
+      - {id: open, uses: command, needs: [move], point_of_no_return: true, with: {run: "touch open", check: "test -f open", readonly: true, undo: "rm open"}}
+      - {id: tell, uses: command, needs: [open], with: {run: "echo told"}}
+"#,
+    );
+    bench.expect(0, &["run", "plan.md", "--yes"]);
+    let run = bench.newest();
+    let mut all = vec![
+        bench.session(&["rollback", &run, "--dry-run"]),
+        bench.session(&["rollback", &run, "--yes"]),
+    ];
+    assert!(bench.has("open"));
+    let shown = bench.json(0, &["rollback", &run, "--dry-run", "--json"]);
+    let actions: Vec<&str> =
+        shown["steps"].as_array().unwrap().iter().map(|s| s["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["keep", "undo", "undo"]);
+    assert_eq!(shown["loss"]["step"], "T01.open");
+    assert_eq!(shown["loss"]["accepted"], false);
+    assert!(bench.has("open") && bench.has("moved"), "a dry-run changes nothing");
+    all.push(bench.session(&["rollback", &run, "--yes", "--accept-loss"]));
+    assert!(!bench.has("open") && !bench.has("moved"));
+    same!(all.join("\n"));
+}
+
+#[test]
+fn what_failed_is_told_though_its_bracket_was_released() {
+    let bench = Bench::with(
+        "---\nid: W\ntitle: W\n---\n\n## T01 — A\n\n```task\nid: W-T01\nstatus: todo\n```\n",
+    );
+    bench.write(
+        "plans/W.yaml",
+        r#"workplan: W
+brackets:
+  - {name: outage, open: T01.stop, close: T01.start, budget: 10m, on_failure: release}
+tasks:
+  T01:
+    steps:
+      - {id: stop, uses: command, with: {run: "rm up", check: "! test -f up", readonly: true, undo: "touch up"}}
+      - {id: move, uses: command, needs: [stop], with: {run: "touch moved; echo 'the disk is full'; exit 3", check: "test ! -f moved && exit 1; exit 7", readonly: true, undo: "rm -f moved"}}
+      - {id: start, uses: command, needs: [move], with: {run: "touch up", check: "test -f up && test -f moved", readonly: true, undo: "rm -f up"}}
+"#,
+    );
+    bench.write("up", "");
+    let all = [
+        bench.session(&["run", "plan.md", "--yes"]),
+        bench.session(&["explain", "move"]),
+        bench.session(&["rollback", "--yes"]),
+    ];
+    assert!(bench.has("up") && !bench.has("moved"));
+    same!(all.join("\n"));
+}

@@ -38,6 +38,7 @@ fn documents_are_as_their_schemas_say() {
         ("explain", &["explain", "make", "--json"]),
         ("log", &["log", "make", "--json"]),
         ("report", &["report", "--json"]),
+        ("rollback", &["rollback", &bench.newest(), "--dry-run", "--json"]),
         ("do", &["do", "command", "--with", "run=true", "--dry-run", "--json"]),
     ] {
         let document = bench.json(0, args);

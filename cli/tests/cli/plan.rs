@@ -95,7 +95,7 @@ fn what_moved_under_a_saved_plan_is_named() {
         "---\nid: WP-9\n---\n\n## T01 — File\n\n```task\nid: WP-9-T01\nstatus: todo\n```\n\n\
          ```steps\n- id: conf\n  uses: file.content\n  with: {path: conf, content: \"new\"}\n```\n",
     );
-    let target = |text: &str| bench.write("targets/t.yaml", &format!("kind: local\n{text}\n"));
+    let target = |text: &str| bench.write("targets/t.yaml", format!("kind: local\n{text}\n"));
     target("values: {who: a}");
     bench.write("conf", "old");
     bench.expect(0, &["plan", "plan.md", "--target", "t", "-o", "p.json"]);
@@ -113,10 +113,10 @@ fn what_moved_under_a_saved_plan_is_named() {
     target("values: {who: a}");
     let mut plan: serde_json::Value = serde_json::from_str(&bench.read("p.json")).unwrap();
     plan["version"] = "0.0.1".into();
-    bench.write("q.json", &plan.to_string());
+    bench.write("q.json", plan.to_string());
     refused("q.json", "it was made by version 0.0.1, this is");
     // A comment in the workplan means nothing; nor does when a file was written.
-    bench.write("plan.md", &bench.read("plan.md").replace("File\n", "File\n\nA word more.\n"));
+    bench.write("plan.md", bench.read("plan.md").replace("File\n", "File\n\nA word more.\n"));
     bench.write("conf", "old");
     bench.expect(0, &["run", "--plan", "p.json", "--yes"]);
     assert_eq!(bench.read("conf"), "new");

@@ -250,7 +250,9 @@ pub trait Step: Send + Sync {
     }
 
     /// Whether there is something to take back: `Done` where the world is as the step left it,
-    /// `Absent` where it is as it was before, `Unknown` where it is neither.
+    /// `Absent` where it is as it was before, `Unknown` where it is neither. A point of no return says
+    /// in facts named [`SINCE`](super::SINCE)`…` what came after it; a rollback shows them before it
+    /// begins.
     async fn look_back(&self, look: &Look, prepared: &Prepared) -> Observation {
         let _ = prepared;
         self.observe(look).await

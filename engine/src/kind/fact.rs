@@ -34,6 +34,10 @@ pub struct Fact {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts(pub BTreeMap<String, Fact>);
 
+/// How the names of facts begin by which a point of no return says what came after it: what going
+/// back would lose.
+pub const SINCE: &str = "since_";
+
 impl Facts {
     /// Adds a fact whose value may be shown.
     #[must_use]

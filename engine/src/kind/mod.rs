@@ -18,7 +18,7 @@ mod with;
 
 pub use contract::{Applied, Change, Class, Kind, Prepared, Resources, Step, UndoPlan, Wait};
 pub use error::{ErrorCause, StepError};
-pub use fact::{Binding, Fact, Facts};
+pub use fact::{Binding, Fact, Facts, SINCE};
 pub use handle::{BaseEnv, CommandOutcome, CommandSpec, Hands, Launcher, Look, Past, ShellScript};
 pub use moves::Moves;
 pub use observation::{Observation, Seen};

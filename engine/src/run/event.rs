@@ -228,6 +228,9 @@ pub enum Event {
         /// What would be lost was told and accepted.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         accept_loss: bool,
+        /// What that was, in words, looked at directly before.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        loss: Vec<String>,
     },
     /// An undo starts now: done, adopted, undo failed -> undoing.
     #[serde(rename = "undo.intent")]

@@ -28,10 +28,11 @@ impl RunState {
                 self.forced = forced.clone();
                 self.force(forced);
             }
-            Event::RollbackStarted { owner, to, accept_loss } => {
+            Event::RollbackStarted { owner, to, accept_loss, .. } => {
                 self.owner = owner.clone();
                 self.direction = Direction::Back { to: to.clone() };
                 self.phase = RunPhase::Live;
+                self.back_since_ms.get_or_insert(at_ms);
                 self.ended_ms = None;
                 self.accept_loss |= accept_loss;
                 for rec in &mut self.steps {
@@ -144,6 +145,7 @@ impl RunState {
                 rec.started_ms.get_or_insert(at_ms);
                 rec.ended_ms = None;
                 rec.error = None;
+                rec.failure = None;
             }
             Event::RepairIntent { what, .. } => {
                 enter(rec, StepState::Running, Some(format!("repairing: {what}")));
@@ -158,6 +160,7 @@ impl RunState {
                 rec.forced = false;
                 rec.forgotten = false;
                 rec.error = None;
+                rec.failure = None;
             }
             Event::StepAdopted { evidence, .. } => {
                 enter(
@@ -171,6 +174,7 @@ impl RunState {
                 rec.forced = false;
                 rec.forgotten = false;
                 rec.error = None;
+                rec.failure = None;
             }
             Event::StepFailed { error, retry_in_ms, attempt, .. } => {
                 let state =
@@ -179,6 +183,7 @@ impl RunState {
                 rec.attempts = rec.attempts.max(*attempt);
                 rec.interruption = None;
                 rec.error = Some((**error).clone());
+                rec.failure.clone_from(&rec.error);
             }
             Event::StepInterrupted { absent, reason, .. } => {
                 let state = if *absent { StepState::Pending } else { StepState::Running };
@@ -197,6 +202,9 @@ impl RunState {
                 }
                 enter(rec, StepState::Unknown, Some(why.clone()));
                 rec.error = error.as_deref().cloned();
+                if rec.error.is_some() {
+                    rec.failure.clone_from(&rec.error);
+                }
             }
             Event::StepReset { why, .. } => {
                 enter(rec, StepState::Pending, Some(why.clone()));
@@ -219,6 +227,7 @@ impl RunState {
                 rec.forced = false;
                 rec.forgotten = false;
                 rec.error = None;
+                rec.failure = None;
             }
             Event::StepResolved { done: false, person, .. } => {
                 enter(
@@ -230,6 +239,7 @@ impl RunState {
                 rec.told_absent = true;
                 rec.interruption = None;
                 rec.error = None;
+                rec.failure = None;
             }
             Event::UndoIntent { .. } => {
                 if matches!(rec.state, StepState::Running | StepState::Unknown) {

@@ -83,6 +83,8 @@ pub struct StepRec {
     pub reason: Option<String>,
     /// The last error.
     pub error: Option<StepError>,
+    /// What its last attempt failed with. Taking it back leaves that: it is why the run failed.
+    pub failure: Option<StepError>,
     /// What it waits for, and the gate's name.
     pub wait: Option<(String, Wait)>,
     /// It was looked at and is so (only for skipped).
@@ -117,6 +119,7 @@ impl Default for StepRec {
             evidence: None,
             reason: None,
             error: None,
+            failure: None,
             wait: None,
             so: false,
             blocked: false,
@@ -133,6 +136,12 @@ impl Default for StepRec {
 }
 
 impl StepRec {
+    /// The last error, also of an attempt that was taken back since.
+    #[must_use]
+    pub fn last_error(&self) -> Option<&StepError> {
+        self.error.as_ref().or(self.failure.as_ref())
+    }
+
     /// It had no undo: what it did may not be so any more, or not mean the same.
     pub(super) fn make_stale(&mut self) {
         if self.state.is_done() {
@@ -217,6 +226,8 @@ pub struct RunState {
     pub evidence_written: Option<Digest>,
     /// Milliseconds since the epoch.
     pub started_ms: i64,
+    /// Since when it goes backwards, milliseconds since the epoch.
+    pub back_since_ms: Option<i64>,
     /// Milliseconds since the epoch.
     pub ended_ms: Option<i64>,
     /// A single step without a workplan.
@@ -250,6 +261,7 @@ impl RunState {
             written: BTreeMap::new(),
             evidence_written: None,
             started_ms: at_ms,
+            back_since_ms: None,
             ended_ms: None,
             single: started.single,
             accept_loss: false,

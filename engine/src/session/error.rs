@@ -39,11 +39,13 @@ pub enum SessionError {
     },
     /// Rolling back would lose what was written after the point of no return.
     #[error(
-        "`{step}` is a point of no return and is done; going back loses what was written since"
+        "`{}` is a point of no return and is done; going back loses what was written since{}",
+        .loss.step,
+        .loss.after_a_colon()
     )]
     PastNoReturn {
-        /// The step.
-        step: String,
+        /// The step, and what would be lost.
+        loss: Box<super::Loss>,
     },
     /// A later run builds on this one.
     #[error("run {later} came after {run} on the same target and builds on it")]

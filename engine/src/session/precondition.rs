@@ -1,21 +1,41 @@
 //! Bound preconditions: checked before anything starts.
 
+use std::fmt;
+
 use tokio_util::sync::CancellationToken;
 
 use super::perform::Workshop;
 use crate::kind::{Class, Hands, Look, Observation, Past, Seen};
 use crate::plan::Plan;
 
+/// Why a bound precondition is not known to be met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unmet {
+    /// It is not so, or cannot be told; says why.
+    No(String),
+    /// Nobody looked: a dry-run may not ask this check.
+    NotLooked,
+}
+
+impl fmt::Display for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::No(why) => f.write_str(why),
+            Self::NotLooked => f.write_str("not looked at in a dry-run"),
+        }
+    }
+}
+
 /// Checks every bound line; says why one is not met. In a dry-run nothing but looks is done.
 pub(super) async fn check(
     workshop: &Workshop,
     plan: &Plan,
     dry_run: bool,
-) -> Vec<(String, Result<(), String>)> {
+) -> Vec<(String, Result<(), Unmet>)> {
     let mut out = Vec::new();
     for (ix, precondition) in plan.preconditions.iter().enumerate() {
         let met = match workshop.build(&precondition.kind, &precondition.with, &|_, _| None) {
-            Err(why) => Err(why),
+            Err(why) => Err(Unmet::No(why)),
             Ok(step) => {
                 let look = look(workshop, ix, dry_run);
                 let class = workshop.registry.get(&precondition.kind).map(|k| k.class());
@@ -29,10 +49,10 @@ pub(super) async fn check(
                     let hands = Hands::new(look, None);
                     match step.apply(&hands).await {
                         Ok(applied) => met(&step.verify(&hands, &applied).await),
-                        Err(error) => Err(said(&error)),
+                        Err(error) => Err(Unmet::No(said(&error))),
                     }
                 } else if seen.not_looked || (must_ask && seen.seen == Seen::Absent) {
-                    Err("not looked at in a dry-run".to_owned())
+                    Err(Unmet::NotLooked)
                 } else {
                     met(&seen)
                 }
@@ -50,12 +70,12 @@ fn said(error: &crate::kind::StepError) -> String {
     }
 }
 
-fn met(seen: &Observation) -> Result<(), String> {
+fn met(seen: &Observation) -> Result<(), Unmet> {
     match &seen.seen {
         Seen::Done => Ok(()),
-        Seen::Absent => Err("it is not so".to_owned()),
-        Seen::Half(what) => Err(what.clone()),
-        Seen::Unknown(why) => Err(why.clone()),
+        Seen::Absent => Err(Unmet::No("it is not so".to_owned())),
+        Seen::Half(what) => Err(Unmet::No(what.clone())),
+        Seen::Unknown(why) => Err(Unmet::No(why.clone())),
     }
 }
 

@@ -12,7 +12,7 @@ use super::environment::without_secrets;
 use super::history;
 use super::launch::Supervised;
 use super::perform::{self, Workshop};
-use super::precondition;
+use super::precondition::{self, Unmet};
 use super::vault::Vault;
 use super::{SessionError, World};
 use crate::digest::Digest;
@@ -79,7 +79,7 @@ pub struct Preview {
     /// In the order of the plan's steps.
     pub steps: Vec<StepPreview>,
     /// Bound preconditions: the line, and why it is not met.
-    pub preconditions: Vec<(String, Result<(), String>)>,
+    pub preconditions: Vec<(String, Result<(), Unmet>)>,
 }
 
 impl Preview {
@@ -122,7 +122,7 @@ pub async fn preview(
 pub(super) async fn preconditions(
     world: &World,
     plan: &Plan,
-) -> Result<Vec<(String, Result<(), String>)>, SessionError> {
+) -> Result<Vec<(String, Result<(), Unmet>)>, SessionError> {
     if plan.preconditions.is_empty() {
         return Ok(Vec::new());
     }

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::driver::{Driver, MachineOptions, open};
 use super::history::History;
+use super::look_back::loss;
 use super::select::{load_run, neighbours};
 use super::{Control, Outcome, Reporter, SessionError, World};
 use crate::journal::{Journal, StateDir};
@@ -36,16 +37,18 @@ pub async fn rollback(
 ) -> Result<Outcome, SessionError> {
     let (held, journal, mut state) = open(world, state_dir, run)?;
     rollback_scope(&journal, &state, options.to.as_deref())?;
-    if let Some(ix) = state.past_no_return()
-        && !options.accept_loss
-        && !state.accept_loss
+    let accepted = options.accept_loss || state.accept_loss;
+    let loss = loss(world, &state).await?;
+    if let Some(loss) = &loss
+        && !accepted
     {
-        return Err(SessionError::PastNoReturn { step: state.plan.steps[ix].id.clone() });
+        return Err(SessionError::PastNoReturn { loss: Box::new(loss.clone()) });
     }
     let event = Event::RollbackStarted {
         owner: held.process.clone(),
         to: options.to.clone(),
         accept_loss: options.accept_loss,
+        loss: loss.map(|loss| loss.words()).unwrap_or_default(),
     };
     let mut driver = Driver::new(world, state_dir, held, journal, run)?;
     driver.commit_first(&mut state, event, reporter)?;

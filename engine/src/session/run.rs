@@ -196,7 +196,8 @@ async fn before_start(
     let (met, unmet): (Vec<_>, Vec<_>) = checked.into_iter().partition(|(_, met)| met.is_ok());
     if !unmet.is_empty() {
         let unmet =
-            unmet.into_iter().map(|(line, why)| (line, why.err().unwrap_or_default())).collect();
+            unmet.into_iter().filter_map(|(line, met)| Some((line, met.err()?.to_string())));
+        let unmet = unmet.collect();
         return Err(SessionError::Preconditions { unmet });
     }
     Ok(met.into_iter().map(|(line, _)| line).collect())

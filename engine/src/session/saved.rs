@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::precondition::Unmet;
 use super::preview::{PlannedAction, Preview};
 use crate::digest::Digest;
 use crate::kind::{Change, UndoPlan};
@@ -168,7 +169,12 @@ impl SavedPlan {
                 .iter()
                 .map(|(text, met)| match met {
                     Ok(()) => json!({"text": text, "met": true}),
-                    Err(why) => json!({"text": text, "met": false, "why": why}),
+                    Err(why) => json!({
+                        "text": text,
+                        "met": false,
+                        "looked": *why != Unmet::NotLooked,
+                        "why": why.to_string(),
+                    }),
                 })
                 .collect(),
             brackets,

@@ -511,7 +511,10 @@ mod tests {
             state.apply(2, &Event::WorkplanWritten { tasks, evidence: None, path: "/w.md".into() });
         }
         let owner = started.owner.clone();
-        state.apply(3, &Event::RollbackStarted { owner, to: None, accept_loss: false });
+        state.apply(
+            3,
+            &Event::RollbackStarted { owner, to: None, accept_loss: false, loss: Vec::new() },
+        );
         state.apply(4, &Event::RunEnded { state: "rolled_back".into(), reason: String::new() });
         state
     }

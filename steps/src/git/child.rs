@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use workplan_engine::kind::{CommandOutcome, CommandSpec, Secret, StepError};
+use workplan_engine::kind::{CommandOutcome, CommandSpec, Look, Secret, StepError};
 
 /// How long one `git` may take. None of ours speaks to another machine.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -47,6 +47,24 @@ pub(super) fn spec<A: Into<OsString>>(
     .to_vec();
     spec.capture = true;
     spec
+}
+
+/// A call that only reads. In a dry-run also of a repository of somebody else, which `git` refuses
+/// because what its configuration names could be run: a plan is often made by those who may not write.
+/// What it could run unasked while it reads is off; and in a run git's own refusal stands, before
+/// anything is begun.
+pub(super) fn reading<A: Into<OsString>>(
+    look: &Look,
+    folder: &Path,
+    arguments: impl IntoIterator<Item = A>,
+) -> CommandSpec {
+    let anybodys: &[&str] = if look.dry_run {
+        &["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
+    } else {
+        &[]
+    };
+    let anybodys = anybodys.iter().map(OsString::from);
+    spec(folder, anybodys.chain(arguments.into_iter().map(Into::into)))
 }
 
 /// Gives a child paths on its standard input, each ended by NUL.

@@ -314,7 +314,7 @@ async fn committed(look: &Look, side: &Side) -> Result<Vec<String>, String> {
 
 async fn is_ignored(look: &Look, side: &Side) -> Result<bool, String> {
     let arguments = [OsStr::new("check-ignore"), OsStr::new("-q"), side.inside.as_os_str()];
-    let mut spec = child::spec(side.repo.root(), arguments);
+    let mut spec = child::reading(look, side.repo.root(), arguments);
     // It takes names, no patterns, and refuses to be told so.
     spec.env.retain(|(name, _)| name != "GIT_LITERAL_PATHSPECS");
     let outcome = look.check(spec).await.map_err(said)?;

@@ -40,7 +40,7 @@ pub(super) async fn find(
 ) -> Result<Vec<Reference>, StepError> {
     let Some(name) = inside.file_name().and_then(OsStr::to_str) else { return Ok(Vec::new()) };
     let arguments = ["grep", "-n", "-I", "-z", "-F", "--no-color", "--full-name", "-e", name];
-    let outcome = look.check(child::spec(repo.root(), arguments)).await?;
+    let outcome = look.check(child::reading(look, repo.root(), arguments)).await?;
     match outcome.code {
         Some(1) => return Ok(Vec::new()),
         Some(0) if outcome.stdout.len() < child::CAPTURED => {}

@@ -57,7 +57,8 @@ impl Repo {
     /// When `git` cannot be run, or refuses the repository (its owner is somebody else).
     pub(crate) async fn of(look: &Look, path: &Path) -> Result<Option<Self>, StepError> {
         let folder = path.ancestors().skip(1).find(|f| f.is_dir()).unwrap_or(Path::new("/"));
-        let spec = child::spec(folder, ["rev-parse", "--is-inside-work-tree", "--show-toplevel"]);
+        let spec =
+            child::reading(look, folder, ["rev-parse", "--is-inside-work-tree", "--show-toplevel"]);
         let outcome = look.check(spec).await?;
         if outcome.code == Some(0) {
             let mut lines = outcome.stdout.splitn(2, |b| *b == b'\n');
@@ -136,7 +137,7 @@ impl Repo {
         doing: &str,
         arguments: &[&OsStr],
     ) -> Result<CommandOutcome, StepError> {
-        let outcome = look.check(child::spec(&self.root, arguments)).await?;
+        let outcome = look.check(child::reading(look, &self.root, arguments)).await?;
         if outcome.code != Some(0) {
             return Err(child::refused(doing, &self.root, &outcome));
         }
@@ -229,7 +230,8 @@ impl Repo {
     /// # Errors
     /// When `git` cannot tell.
     pub(crate) async fn head(&self, look: &Look) -> Result<Option<String>, StepError> {
-        let spec = child::spec(&self.root, ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]);
+        let spec =
+            child::reading(look, &self.root, ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]);
         let outcome = look.check(spec).await?;
         match outcome.code {
             Some(0) => Ok(Some(text(&outcome.stdout))),

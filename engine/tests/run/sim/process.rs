@@ -157,19 +157,34 @@ impl Run {
 
     /// Another process goes back.
     pub(crate) fn roll_back(&mut self) {
-        self.commit(Event::RollbackStarted { owner: owner(), to: None, accept_loss: false });
+        self.commit(Event::RollbackStarted {
+            owner: owner(),
+            to: None,
+            accept_loss: false,
+            loss: Vec::new(),
+        });
     }
 
     /// Another process goes back to a step.
     pub(crate) fn roll_back_to(&mut self, step: &str) {
         let to = Some(step.to_owned());
-        self.commit(Event::RollbackStarted { owner: owner(), to, accept_loss: false });
+        self.commit(Event::RollbackStarted {
+            owner: owner(),
+            to,
+            accept_loss: false,
+            loss: Vec::new(),
+        });
     }
 
     /// The same, unseen by the oracle.
     pub(crate) fn roll_back_quietly(&mut self) {
         let owner = owner();
-        self.journal.push(Event::RollbackStarted { owner, to: None, accept_loss: false });
+        self.journal.push(Event::RollbackStarted {
+            owner,
+            to: None,
+            accept_loss: false,
+            loss: Vec::new(),
+        });
     }
 
     pub(crate) fn process(&mut self) -> Process<'_> {

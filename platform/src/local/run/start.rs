@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 use workplan_engine::process::{Liveness, ServiceEntry, ServiceSpec};
 
 use super::act::Act;
@@ -17,6 +18,8 @@ use crate::local::store::{files, must_be_free};
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long one question to a starting server may take.
 const QUESTION: Duration = Duration::from_secs(2);
+/// How long somebody else's listener on a server's port may take to go.
+const GOES: Duration = Duration::from_secs(3);
 /// How many lines of a server's log are shown when it did not start.
 const LOG_LINES: usize = 8;
 
@@ -78,7 +81,7 @@ impl Act<'_> {
             self.ended(&name, old.end(None, Duration::ZERO).await)?;
         }
         for port in &container.ports {
-            must_be_free(port.local, &format!("`{name}`"))?;
+            self.port_is_free(port.local, &name).await?;
         }
         let mut env = container.env.clone();
         for (variable, secret) in &container.secret_env {
@@ -122,6 +125,19 @@ impl Act<'_> {
                     help: Some(format!("its log is `{}`", log.display())),
                 });
             }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Waits a moment for a port: who had it may be about to go. Then who has it is named.
+    async fn port_is_free(&self, port: u16, name: &str) -> Result<(), PlatformError> {
+        let end = Instant::now() + GOES;
+        loop {
+            let taken = must_be_free(port, &format!("`{name}`"));
+            if taken.is_ok() || Instant::now() >= end {
+                return taken;
+            }
+            self.check(&format!("waiting for port {port} of `{name}`"))?;
             tokio::time::sleep(PAUSE).await;
         }
     }

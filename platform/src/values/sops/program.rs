@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use workplan_engine::kind::{CommandSpec, Look, Secret};
 
 use super::Opened;
-use super::identity::{KEY, KEY_FILE, target_file};
+use super::identity::{Identities, KEY, KEY_FILE, target_file};
 use super::open::damaged;
 use crate::PlatformError;
 
@@ -124,11 +124,11 @@ pub(super) async fn open(
     });
     let outcome = look.check(spec).await?;
     if outcome.code == Some(NO_KEY) {
-        let said = outcome.tail.iter().map(|l| l.trim()).filter(|l| !l.is_empty());
+        // What `sops` says of it fills a screen and names every place it knows, ours among them.
         return Ok(Opened::Sealed(format!(
-            "there is no key for `{}` here, says `sops`: {}",
+            "there is no key for `{}` here, says `sops`; {}",
             path.display(),
-            said.collect::<Vec<_>>().join(" ")
+            Identities::gather(look).places()
         )));
     }
     if outcome.code == Some(MAC_MISMATCH) {
