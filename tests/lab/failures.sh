@@ -148,7 +148,7 @@ back "Gitea does not come up"
 
 # Somebody opens the old database and starts Gitea on it, between the comparison and the switch. The plan
 # waits for that in a step of its own.
-# shellcheck disable=SC2016 # an expression of the plan, not of the shell
+# shellcheck disable=SC2016 # the step's own shell expands it
 change_plan '/^      - id: values$/,/needs:/ {
     s/^      - id: values$/      - {id: meddled, uses: command, needs: [publish], timeout: 2m, with: {run: "until test -e $DONE; do sleep 0.05; done", env: {DONE: "'"$scratch/meddled"'"}}}\n&/
     s/\[publish\]/[meddled]/

@@ -11,7 +11,7 @@ use workplan_engine::kind::{
     ParamProblem, ParamSpec, ParamType, Past, Prepared, Resources, Seen, Step, StepError, UndoPlan,
     With,
 };
-use workplan_platform::{self as platform, AppView, PlatformError, View, deployed};
+use workplan_platform::{self as platform, AppView, PlatformError, View};
 
 use super::api::Api;
 use super::proof::{self, Proof, TOLD};
@@ -110,21 +110,6 @@ impl CheckStep {
         })))
     }
 
-    async fn account(
-        &self,
-        look: &Look,
-        view: &dyn View,
-        app: &AppView,
-    ) -> Result<Account, StepError> {
-        let Some((user, key)) = &app.admin else {
-            return Err(StepError::failed(format!("`{}` has no administrator", self.target.at))
-                .with_help("its values name one: `gitea.admin.username` and `password`, or `existingSecret`"));
-        };
-        let password = deployed(view, key).await?;
-        look.conceal(&password);
-        Ok(Account { user: user.clone(), password })
-    }
-
     /// Whether the evidence still stands.
     async fn stands(
         &self,
@@ -152,7 +137,7 @@ impl CheckStep {
         }
         let view = platform::view(look)?;
         let app = view.app(&self.target.at).await?;
-        let account = self.account(look, &*view, &app).await?;
+        let account = Account::admin(look, &*view, &app).await?;
         let basic = account.basic(look);
         // Past the ingress: what is left is there whether or not anybody gets in.
         let site = Site::at(&*view, &app.inside).await?;
@@ -235,7 +220,7 @@ impl Step for CheckStep {
         let view = platform::operate(hands)?;
         let app = view.app(&self.target.at).await?;
         let subject = self.subject(&*view, &app).await?;
-        let account = self.account(hands, &*view, &app).await?;
+        let account = Account::admin(hands, &*view, &app).await?;
         let endpoint = endpoint(&app, self.outside)?;
         let site = Site::at(&*view, &endpoint).await?;
         let name = format!("`{}` ({}, {endpoint})", self.target.at, self.through());
@@ -260,7 +245,7 @@ impl Step for CheckStep {
     async fn repair(&self, hands: &Hands, _half: &Seen) -> Result<(), StepError> {
         let view = platform::operate(hands)?;
         let app = view.app(&self.target.at).await?;
-        let account = self.account(hands, &*view, &app).await?;
+        let account = Account::admin(hands, &*view, &app).await?;
         let basic = account.basic(hands);
         let site = Site::at(&*view, &app.inside).await?;
         let within = self.target.timeout;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use workplan_engine::duration;
 use workplan_engine::kind::{
@@ -13,8 +13,9 @@ use workplan_engine::kind::{
     ParamProblem, ParamSpec, ParamType, Past, Prepared, Resources, Seen, Step, StepError, UndoPlan,
     With,
 };
-use workplan_platform::{self as platform, Operate, PlatformError, Traffic};
+use workplan_platform::{self as platform, AppView, Operate, PlatformError, Traffic};
 
+use super::queues;
 use super::target::{NAMESPACE, RELEASE, Target, until};
 use super::word;
 
@@ -26,6 +27,8 @@ pub struct AppDrain;
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The queues get at least this, however long the requests took.
 const LEAST: Duration = Duration::from_secs(5);
+/// How long it may take to tell which queue is not empty.
+const ASK: Duration = Duration::from_secs(10);
 /// Connections that are named in a message.
 const NAMED: usize = 5;
 
@@ -128,22 +131,35 @@ impl DrainStep {
     /// Has the queues flushed, and takes no other word for it than Gitea's own.
     async fn flush(
         &self,
+        hands: &Hands,
         operate: &dyn Operate,
-        workload: &str,
+        app: &AppView,
         within: Duration,
     ) -> Result<(), StepError> {
         let asked = duration::format(Duration::from_secs(within.as_secs().max(1)));
         let argv = ["gitea", "manager", "flush-queues", "--timeout", &asked].map(str::to_owned);
-        let ended = operate.exec(&self.target.at, workload, &argv, within + LEAST).await?;
+        let ended = operate.exec(&self.target.at, &app.workload, &argv, within + LEAST).await?;
         let said = String::from_utf8_lossy(&ended.stdout).into_owned();
         if ended.code == Some(0) && said.contains("Flushed") {
             return Ok(());
         }
+        let which = match timeout(ASK, queues::busy(hands, operate, app)).await {
+            Ok(Ok(busy)) if busy.is_empty() => "; now they are empty".to_owned(),
+            Ok(Ok(busy)) => {
+                let each: Vec<String> = busy.iter().map(ToString::to_string).collect();
+                format!(": {}", each.join(", "))
+            }
+            Ok(Err(miss)) => format!("; which of them is not known: {}", miss.what),
+            Err(_) => "; which of them is not known: Gitea does not answer".to_owned(),
+        };
         let mut error = StepError::failed(format!(
-            "the queues of `{}` were not flushed within {asked}",
+            "the queues of `{}` were not flushed within {asked}{which}",
             self.target.at
         ))
-        .with_help("see `Monitoring > Queues` of its site administration for what does not end");
+        .with_help(
+            "its site administration shows them (`/-/admin/monitor/queue`); see to what does not end, or \
+             give a longer `timeout`; nothing is lost so far",
+        );
         error.said = said.lines().map(str::to_owned).chain(ended.said).collect();
         Err(error)
     }
@@ -212,7 +228,7 @@ impl Step for DrainStep {
             "not running"
         } else {
             let left = end.saturating_duration_since(Instant::now()).max(LEAST);
-            self.flush(&*operate, &app.workload, left).await?;
+            self.flush(hands, &*operate, &app, left).await?;
             "flushed"
         };
         let in_flight = in_flight.map_or(0, |all| all.len());

@@ -36,6 +36,15 @@ impl Jar {
 /// Logs in by the form and opens a page that only the account itself can see. The form answers a
 /// wrong password with 200 too, so nothing less tells.
 pub(super) async fn by_form(site: &Site, account: &Account, within: Duration) -> Result<(), Miss> {
+    session(site, account, within).await.map(drop)
+}
+
+/// The same; the header `Cookie` of who is logged in now.
+pub(super) async fn session(
+    site: &Site,
+    account: &Account,
+    within: Duration,
+) -> Result<String, Miss> {
     let mut jar = Jar::default();
     let page = site.ask(Ask::get("/user/login", within)).await?;
     if page.status != 200 {
@@ -75,7 +84,7 @@ pub(super) async fn by_form(site: &Site, account: &Account, within: Duration) ->
         return Err(Miss::new(format!("`{}` has to choose a new password first", account.user)));
     }
     if settings.status == 200 && settings.text().contains(&account.user) {
-        return Ok(());
+        return Ok(jar.header());
     }
     Err(if settings.status < 400 {
         Miss::new(format!("Gitea does not take the password of `{}`", account.user))

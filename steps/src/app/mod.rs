@@ -18,6 +18,7 @@ mod git;
 mod login;
 mod miss;
 mod proof;
+mod queues;
 mod sessions;
 mod since;
 mod site;

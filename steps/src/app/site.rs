@@ -9,7 +9,7 @@ use reqwest::{Client, Method};
 use serde_json::Value;
 
 use workplan_engine::kind::{Look, Secret, StepError};
-use workplan_platform::{Endpoint, PlatformError, Reached, View};
+use workplan_platform::{AppView, Endpoint, PlatformError, Reached, View, deployed};
 
 use super::miss::Miss;
 use crate::http::words;
@@ -57,6 +57,25 @@ impl Reply {
 }
 
 impl Account {
+    /// The administrator of an application, with the password that is deployed.
+    ///
+    /// # Errors
+    /// When there is none, or the password is not to be had.
+    pub(super) async fn admin(
+        look: &Look,
+        view: &dyn View,
+        app: &AppView,
+    ) -> Result<Self, StepError> {
+        let Some((user, key)) = &app.admin else {
+            return Err(StepError::failed(format!("`{}` has no administrator", app.at)).with_help(
+                "its values name one: `gitea.admin.username` and `password`, or `existingSecret`",
+            ));
+        };
+        let password = deployed(view, key).await?;
+        look.conceal(&password);
+        Ok(Self { user: user.clone(), password })
+    }
+
     /// The value of an `Authorization` header. It is as secret as the password, and is spelled
     /// otherwise.
     pub(super) fn basic(&self, look: &Look) -> Secret {
@@ -187,10 +206,7 @@ impl<'a> Ask<'a> {
 ///
 /// # Errors
 /// When the values make no way in from outside, and that is wanted.
-pub(super) fn endpoint(
-    app: &workplan_platform::AppView,
-    outside: bool,
-) -> Result<Endpoint, StepError> {
+pub(super) fn endpoint(app: &AppView, outside: bool) -> Result<Endpoint, StepError> {
     match (outside, &app.outside) {
         (false, _) => Ok(app.inside.clone()),
         (true, Some(endpoint)) => Ok(endpoint.clone()),
