@@ -56,6 +56,7 @@ check: ## the fast loop: formatting, clippy, tests
 test: ## everything, from a fresh machine: set-up, lint, the demo's test, all Rust tests
 	@tools/setup.sh build lint demo platform
 	$(MAKE) lint
+	$(MAKE) test-instructions
 	$(MAKE) test-demo
 	$(MAKE) test-lab
 	CARGO="$(CARGO)" tools/cargo-test.sh
@@ -65,6 +66,12 @@ test-demo: ## the demo's world as a test: dry-runs, kills, failures and rollback
 	@tools/setup.sh build demo
 	$(CARGO) build --locked --package workplan
 	WORKPLAN_BIN="$(abspath $(BINARY))" tests/demo/test.sh
+
+.PHONY: test-instructions
+test-instructions: ## guards the engine's speed: instructions for a step and a task, counted by callgrind
+	@tools/setup.sh build lint
+	$(CARGO) build --locked --package workplan
+	WORKPLAN_BIN="$(abspath $(BINARY))" benches/instructions.sh
 
 TESTS ?= test kills
 
@@ -98,11 +105,18 @@ release: ## one static binary, for any Linux of this architecture
 	tools/check-static.sh "$(RELEASE)"
 
 .PHONY: demo
-demo: ## a real PostgreSQL database moves; the engine is killed, resumes, proves, rolls back
-	@tools/setup.sh build demo
+demo: ## RAIL-PL-WP-0001 on a lab: a real Gitea moves; with a page of proofs, a kill, a rollback
+	@tools/setup.sh build platform
 	if [ -z "$${WORKPLAN_BIN:-}" ]; then $(CARGO) build --locked --quiet --package workplan; fi
 	WORKPLAN_BIN="$${WORKPLAN_BIN:-$(abspath $(BINARY))}" tools/demo.sh
 
+.PHONY: demo-shop
+demo-shop: ## a smaller one, of plain commands: a PostgreSQL database moves; killed, resumed, rolled back
+	@tools/setup.sh build demo
+	if [ -z "$${WORKPLAN_BIN:-}" ]; then $(CARGO) build --locked --quiet --package workplan; fi
+	WORKPLAN_BIN="$${WORKPLAN_BIN:-$(abspath $(BINARY))}" tools/demo/shop.sh
+
 .PHONY: clean-demo
-clean-demo: ## ends what the demo left running and removes its folder
-	@tools/demo/world.sh down
+clean-demo: ## ends what a demo left running and removes its folder
+	@if [ -x "$(BINARY)" ]; then WORKPLAN_BIN="$(abspath $(BINARY))" tools/demo.sh clean; fi
+	tools/demo/world.sh down

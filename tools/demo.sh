@@ -1,22 +1,54 @@
 #!/usr/bin/env bash
-# The demonstration: a real database moves from one real server to another by a workplan of plain
-# commands; the engine is killed in the middle; the run goes on, is proven, and is taken back.
+# The demonstration: RAIL-PL-WP-0001 on a lab of real parts. Gitea leaves the PostgreSQL HA of its
+# own release for a standalone one, with proof; then a second lab sees a kill, a resume, and the way
+# back.
 #
-#   tools/demo.sh      WORKPLAN_BIN names the binary; everything happens in `.demo`
+#   tools/demo.sh [clean]      WORKPLAN_BIN names the binary; `clean` ends what a killed demo left
 set -euo pipefail
-# shellcheck source=demo/lib.sh
-. "$(dirname "${BASH_SOURCE[0]}")/demo/lib.sh"
 
-: "${WORKPLAN_BIN:?names the binary; \`make demo\` builds one}"
-[ -x "$WORKPLAN_BIN" ] || die "there is no $WORKPLAN_BIN"
+REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# What stays afterwards: the page. The labs lie where the servers' own account gets in.
+OUT=${WORKPLAN_DEMO_DIR:-$REPO/.demo}
+LEFT=$OUT/labs
+PATH=$PATH:/usr/sbin:${WORKPLAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/workplan}/bin
+FILE=workplans/RAIL-PL-WP-0001-platform-baseline.md
+unset WORKPLAN_STATE WORKPLAN_TARGET
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'; else bold='' dim='' plain=''; fi
+die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 
-engine=
+: "${WORKPLAN_BIN:?names the binary; \`make demo\` builds one}"
+WORKPLAN_BIN=$(realpath -e "$WORKPLAN_BIN") || die "there is no $WORKPLAN_BIN"
+
+# Ends the labs that this demo or a killed one has made.
+clean() {
+    local folder lab
+    [ -f "$LEFT" ] || return 0
+    while read -r folder; do
+        [ -d "$folder" ] || continue
+        for lab in "$folder"/*/; do
+            [ -f "$lab/lab.json" ] || continue
+            "$WORKPLAN_BIN" lab down --dir "$lab" </dev/null >/dev/null 2>&1 ||
+                printf 'demo: a lab could not be ended: %s\n' "$lab" >&2
+        done
+        rm -rf "$folder"
+    done <"$LEFT"
+    rm -f "$LEFT"
+}
+
+mkdir -p "$OUT"
+clean
+if [ "${1:-}" = clean ]; then exit 0; fi
+
+engine='' upper=''
 finish() {
     local status=$?
     if [ -n "$engine" ]; then kill "$engine" 2>/dev/null || true; fi
-    "$REPO/tools/demo/world.sh" down || true
+    if [ -n "$upper" ]; then
+        kill "$upper" 2>/dev/null || true
+        wait "$upper" 2>/dev/null || true
+    fi
+    clean
     if [ "$status" -ne 0 ]; then printf '\n%sThe demo did not come to its end (exit %d).%s\n' "$bold" "$status" "$plain" >&2; fi
 }
 trap finish EXIT
@@ -25,9 +57,7 @@ trap 'exit 143' TERM
 
 say() { printf '\n%s# %s%s\n' "$dim" "$*" "$plain"; }
 prompt() { printf '\n%s$ %s%s\n' "$bold" "$*" "$plain"; }
-
-# Shows a command, then runs it, and insists on how it ends.
-show() { # show EXIT COMMAND…
+show() { # show EXIT COMMAND…: shows a command, runs it, and insists on how it ends
     local wanted=$1 got=0
     shift
     prompt "$*"
@@ -35,98 +65,79 @@ show() { # show EXIT COMMAND…
     if [ "$got" -ne "$wanted" ]; then die "\`$*\` ended with $got, not $wanted"; fi
     if [ "$wanted" -ne 0 ]; then printf '%s(exit %d)%s\n' "$dim" "$got" "$plain"; fi
 }
-
 same() { # same WHAT BEFORE AFTER
-    if [ "$2" != "$3" ]; then
-        diff <(printf '%s\n' "$2") <(printf '%s\n' "$3") >&2 || true
-        die "not the same: $1"
-    fi
-    printf 'the same: %s\n' "$1"
+    [ "$2" = "$3" ] || die "not the same: $1: $2, then $3"
+    printf 'the same digest: %s\n' "$1"
 }
+workplan() { "$WORKPLAN_BIN" "$@"; }
+digest() { workplan lab digest --dir "$1" </dev/null 2>/dev/null; }
+# A step's state in the newest run.
+is_running() { workplan status --json 2>/dev/null | tr -d ' \n' | grep -q "\"id\":\"$1\",\"state\":\"running\""; }
 
-# Everything but what the app does by itself all the time.
-world() {
-    digest_of old
-    if has_shop new; then digest_of new; else echo 'nothing on the new server'; fi
-    sql new postgres <<<'select rolname from pg_roles order by 1'
-    sha256sum "$APP/app.conf" | cut -c1-64
-    find "$WORK" -type f -exec sha256sum {} +
-    (cd "$SITE" && git status --porcelain && find .git -path '*/workplan/*' | sort)
-}
-
-restoring() {
-    [ "$(sql new postgres <<<"select count(*) > 0 from pg_stat_activity
-        where application_name like 'workplan:%T02.restore%'
-        and (query like 'COPY%' or query like 'CREATE INDEX%')")" = t ]
-}
-
-say "Set-up: two PostgreSQL servers, a database with $SEED_ROWS orders, an app that writes all the time"
 began=$SECONDS
-"$REPO/tools/demo/world.sh" up
-mkdir -p "$DEMO/bin"
-ln -sf "$WORKPLAN_BIN" "$DEMO/bin/workplan"
-PATH=$DEMO/bin:$PATH
-OLD_PGPASSWORD=$(secret old) NEW_PGPASSWORD=$(secret new)
-export OLD_PGPASSWORD NEW_PGPASSWORD
-cd "$SITE"
-prompt "cat app.conf; cat state"
-cat "$APP/app.conf" "$APP/state"
-began=$((SECONDS - began))
-show_from=$SECONDS
+labs=$(mktemp -d /tmp/workplan-demo.XXXXXX)
+chmod 0755 "$labs"
+printf '%s\n' "$labs" >"$LEFT"
 
-say "Is the workplan in order?"
-show 0 workplan check "$FILE" --target demo
+say "A proving ground: five repositories, a Gitea with users, repositories, issues and pull requests," \
+    "on a PostgreSQL HA and a Valkey that live in its own release. All of it real, all of it here"
+show 0 workplan lab up --dir "$labs/one"
+# Made while the first one is at work.
+workplan lab up --dir "$labs/two" </dev/null >"$labs/two.log" 2>&1 &
+upper=$!
+cd "$labs/one/railiance-platform"
 
-say "What would it do? A dry-run looks, and changes nothing"
-before=$(world)
-show 0 workplan plan "$FILE" --target demo
-same "both servers and all files, before and after the dry-run" "$before" "$(world)"
+say "What would the workplan do? A dry-run looks, and changes nothing"
+before=$(digest "$labs/one")
+show 0 workplan plan "$FILE" --target lab
+same "all of the lab (rows, roles, files, releases, who listens where), after the dry-run" \
+    "$before" "$(digest "$labs/one")"
 
-say "A wrong password: said before anything is touched"
-prompt "NEW_PGPASSWORD=wrong workplan run $FILE --target demo --yes --quiet"
-code=0
-NEW_PGPASSWORD=wrong workplan run "$FILE" --target demo --yes --quiet </dev/null || code=$?
-printf '%s(exit %d)%s\n' "$dim" "$code" "$plain"
-[ "$code" -ne 0 ] || die "a wrong password was taken"
-same "both servers and all files, after the refusal" "$(digest_of old)" "$(head -n "$(digest_of old | wc -l)" <<<"$before")"
+say "Now in earnest"
+show 0 workplan run "$FILE" --target lab --yes
 
-say "Now in earnest; and in the middle of the restore the engine is killed"
-prompt "workplan run $FILE --target demo --yes"
-workplan run "$FILE" --target demo --yes </dev/null &
-engine=$!
-wait_until 60 "the restore to copy rows" restoring
-prompt "kill -9 $engine"
+say "What was proved, and by what"
+show 0 workplan report --text
+workplan report -o "$OUT/RAIL-PL-WP-0001.html" >/dev/null
+printf '\nthe same as a page: %s\n' "$OUT/RAIL-PL-WP-0001.html"
+
+say "What became of the workplan itself: statuses and evidence, and not a byte more"
+prompt "git diff -U0 -- $FILE | grep '^[+-]'"
+git diff -U0 -- "$FILE" | grep '^[+-]' || true
+
+say "Once more: nothing to do, and nothing is restarted"
+show 0 workplan run "$FILE" --target lab --yes --quiet
+prompt "workplan runs"
+workplan runs | head -n 3
+workplan lab down --dir "$labs/one" >/dev/null </dev/null
+
+say "A second lab. In the middle of the copy, with Gitea down, the engine is killed"
+wait "$upper" || { cat "$labs/two.log" >&2; die "the second lab did not come up"; }
+upper=''
+cd "$labs/two/railiance-platform"
+before=$(digest "$labs/two")
+prompt "workplan run $FILE --target lab --yes"
+workplan run "$FILE" --target lab --yes </dev/null 2>&1 | tail -n 6 &
+for ((i = 0; i < 1200; i++)); do
+    if is_running T02.copy; then break; fi
+    sleep 0.1
+done
+engine=$(workplan status --json | sed -nE 's/^ *"pid": ([0-9]+),?$/\1/p' | head -n 1)
+[ -n "$engine" ] || die "the second run did not come to its copy"
 kill -9 "$engine"
-# The shell would tell the death of its child; everybody has just read it.
-{ wait "$engine" || true; } 2>/dev/null
-engine=
-
-say "The app is down. The journal knows it"
+engine=''
+wait
+prompt "kill -9 its process"
 show 0 workplan status
 
 say "Go on from where it was: what is done is looked at, not done again"
-show 0 workplan resume --yes
+show 0 workplan resume --yes --quiet
+show 0 workplan status
 
-say "Proof: the digests of both servers, by another look than the run's own"
-same "$(digest_of old | grep -c .) objects on the old and the new server" "$(digest_of old)" "$(digest_of new)"
-prompt "cat app.conf; cat state"
-cat "$APP/app.conf" "$APP/state"
-
-say "What became of the workplan itself"
-prompt "git diff --stat; git diff -U0 | grep '^[+-]'"
-git diff --stat
-git diff -U0 | grep '^[+-]' || true
-
+say "And all the way back: Gitea on its old database, everything as it was"
 run=$(workplan runs --json | grep -oE '"id": ?"[^"]+"' | head -n 1 | cut -d'"' -f4)
-say "Once more: nothing to do, and why"
-show 0 workplan run "$FILE" --target demo --yes
-
-say "And all the way back. The app has written to the new server since: that has to be said"
 show 8 workplan rollback "$run" --yes
 show 0 workplan rollback "$run" --yes --accept-loss
-same "both servers and app.conf, as before the move" \
-    "$(head -n "$(digest_of old | wc -l)" <<<"$before")" "$(digest_of old)"
-prompt "cat app.conf; cat state"
-cat "$APP/app.conf" "$APP/state"
+same "all of the second lab, as before its run" "$before" "$(digest "$labs/two")"
 
-say "Done: set-up $began s, the rest $((SECONDS - show_from)) s"
+say "Done in $((SECONDS - began)) s. The page stays: $OUT/RAIL-PL-WP-0001.html"

@@ -105,7 +105,7 @@ for part in "${@:-build}"; do
         want age have age
         want git have git
         ;;
-    lint) want shellcheck have shellcheck ;;
+    lint) want shellcheck have shellcheck; want valgrind have valgrind ;;
     release)
         want musl-tools have musl-gcc
         want file have file

@@ -250,6 +250,8 @@ pub struct PostgresHa {
     pub sr_check: Option<(String, SecretKey)>,
     /// The replication manager's own user (`repmgr`).
     pub replication: Option<(String, SecretKey)>,
+    /// The database with its record of the nodes; `None` where the manager is another one.
+    pub replication_database: Option<String>,
     /// Users that the pooler was told of (`pool_passwd`), with their deployed passwords.
     pub pool_users: Vec<(String, SecretKey)>,
     /// What the Secret and the chart want, and is not there; each a sentence.

@@ -75,11 +75,19 @@ finish() {
     if [ "$status" -ne 0 ]; then exit "$status"; fi
     [ "$failed" -eq 0 ] || exit 1
 }
-both_done() {
+all_done() {
     local task
-    for task in T01 T02; do
+    for task in T01 T02 T03 T04 T05 T06; do
         grep -A3 "id: RAIL-PL-WP-0001-$task" "$lab/$plan_file" | grep -qx 'status: done' || return 1
     done
+    [ "$(workplan_status)" = finished ]
+}
+workplan_status() { sed -n 's/^status: //p' "$lab/$plan_file" | head -n 1; }
+# Statuses, dates and our own lines are written into the workplan, and nothing else.
+nothing_else_written() {
+    git -C "$lab/railiance-platform" show "HEAD:${plan_file#*/}" | diff - "$lab/$plan_file" |
+        grep '^[<>]' | grep -vE '^[<>] (status: [a-z]+|updated: "?[0-9-]+"?|Completed on .*)$|^> ?$' >"$scratch/said" || true
+    [ ! -s "$scratch/said" ]
 }
 trap 'exit 130' INT
 trap 'exit 143' TERM

@@ -7,8 +7,10 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 trap finish EXIT
 
-value() { # value PATH IN GITEA'S VALUES
-    SOPS_AGE_KEY_FILE=$lab/keys/age.txt sops decrypt --extract "$1" "$lab/railiance-cluster/helm/gitea-values.sops.yaml"
+value() { # value PATH IN GITEA'S VALUES, before and after they have moved
+    local file=$lab/railiance-apps/helm/gitea-values.sops.yaml
+    [ -e "$file" ] || file=$lab/railiance-cluster/helm/gitea-values.sops.yaml
+    SOPS_AGE_KEY_FILE=$lab/keys/age.txt sops decrypt --extract "$1" "$file"
 }
 
 # A role of the old server that may only read.
@@ -57,6 +59,25 @@ users_write() {
     check "… and take the branch away" quietly git -C "$scratch/clone" push -q origin :after-the-move
     unset GIT_CONFIG_COUNT GIT_CONFIG_KEY_0 GIT_CONFIG_VALUE_0
 }
+# Jobs in Gitea's queues, as the old Valkey's volume still has them: a server reads a copy of it.
+jobs_left() {
+    local server client data=$scratch/valkey count=0 key
+    server=$(command -v valkey-server || command -v redis-server)
+    client=$(command -v valkey-cli || command -v redis-cli)
+    cp -a "$lab/world/default/volumes/valkey-data-gitea-valkey-primary-0" "$data"
+    "$server" --port 0 --unixsocket "$data.sock" --dir "$data" --appendonly yes --save '' --daemonize yes \
+        --logfile "$data.log" >/dev/null
+    until [ "$("$client" -s "$data.sock" ping 2>/dev/null)" = PONG ]; do
+        [ ! -s "$data.log" ] || ! grep -q 'Fatal error' "$data.log" || return 1
+        sleep 0.05
+    done
+    # The job of a session or a cache is none: what the queues hold are lists.
+    for key in $("$client" -s "$data.sock" --scan --pattern '*_queue'); do
+        count=$((count + $("$client" -s "$data.sock" llen "$key")))
+    done
+    "$client" -s "$data.sock" shutdown nosave >/dev/null 2>&1 || true
+    echo "$count"
+}
 
 printf 'seed %s, size %s\n' "$seed" "$size"
 began=$SECONDS
@@ -81,10 +102,14 @@ check "… changes nothing" test "$(digest)" = "$start"
 began=$SECONDS
 check "run" inside run --target lab "${plan_file#*/}" --yes
 check "… says how long Gitea was away" said '^outage +closed +after [0-9]'
+check "… both times" said '^switch +closed +after [0-9]'
 run=$(run_id)
 printf '      the run took %s s\n' "$((SECONDS - began))"
-grep -E '^outage +closed' "$scratch/said" | sed 's/^/      /' || true
-check "T01 and T02 are done" both_done
+grep -E '^(outage|switch) +closed|^T04\.[a-z_]+ +done' "$scratch/said" | sed 's/^/      /' || true
+check "all six tasks are done, the workplan is finished" all_done
+check "… and nothing else is written into it" nothing_else_written
+check "the policies are kept" inside check --target lab "${plan_file#*/}"
+check "no job was left in the old Valkey" test "$(jobs_left)" = 0
 moved=$(digest)
 parts moved
 printf '      after the run %s\n' "$moved"
@@ -93,6 +118,7 @@ check "the run changed the world" test "$moved" != "$start"
 before=$(starts) counted="$(commits) $(backups)"
 check "a second run" inside run --target lab "${plan_file#*/}" --yes
 check "… finds nothing to do" said 'nothing to do'
+check "… leaves to T06 what T06 has settled" said 'superseded by .T06'
 check "… restarts nothing" test "$(starts)" = "$before"
 check "… commits and backs up nothing" test "$(commits) $(backups)" = "$counted"
 check "… changes nothing" test "$(digest)" = "$moved"
@@ -105,6 +131,18 @@ check "… restarts, commits and backs up nothing" \
     test "$(starts) $(commits) $(backups)" = "$before $counted"
 rm -rf "$lab/railiance-platform/.git/workplan"
 mv "$scratch/state" "$lab/railiance-platform/.git/workplan"
+
+# Other values are another revision: nobody has seen that one fail over.
+values=$lab/railiance-platform/helm/postgresql-ha-values.yaml
+cp "$values" "$scratch/values.yaml"
+sed -i 's/numInitChildren: 32/numInitChildren: 33/' "$values"
+check "other values are deployed" inside run --target lab --task T01 "${plan_file#*/}" --yes
+check "… and the workplan is not finished any more" test "$(workplan_status)" = active
+inside plan --target lab "${plan_file#*/}" || true
+check "… before it has failed over again" said '\+ T04\.kill'
+check "… which is taken back" inside rollback "$(run_id)" --yes
+cp "$scratch/values.yaml" "$values"
+check "… and finished as it was" all_done
 
 # Users write after the opening: an issue, and a push of a branch that goes again.
 users_write

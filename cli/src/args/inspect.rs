@@ -101,8 +101,11 @@ pub(crate) struct Report {
     /// The run, or the beginning of its id [default: the newest]
     pub(crate) run: Option<String>,
     /// Where to write it; `-` is stdout [default: `RUN.html` in the current folder]
-    #[arg(short, long, value_name = "FILE", conflicts_with = "json")]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["json", "text"])]
     pub(crate) output: Option<PathBuf>,
+    /// Print what was proved, by what, as text instead
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) text: bool,
     /// Print JSON instead
     #[arg(long)]
     pub(crate) json: bool,

@@ -83,14 +83,16 @@ pub(crate) fn view<'v>(
     stdout: bool,
 ) -> Result<PlanView<'v>, Failure> {
     let printer = &app.printer;
+    let plan = ready.plan()?;
     Ok(PlanView {
-        plan: ready.plan()?,
+        plan,
         preview: &seen.preview,
         unbound: &ready.loaded.unbound_preconditions,
         digest: seen.saved.digest.as_str(),
         paint: if stdout { printer.out } else { printer.err },
         tty: if stdout { printer.out_tty } else { printer.err_tty },
         all: false,
+        repos: crate::render::repos(&plan.target),
     })
 }
 

@@ -21,6 +21,12 @@ pub(crate) fn report(app: &App, args: &Report) -> Result<Exit, Failure> {
         return Ok(exit::DONE);
     }
     let events = here.journal.events(view.id())?;
+    if args.text {
+        for line in report::lines(&app.printer, &view, &document, &events) {
+            app.printer.data_line(&line);
+        }
+        return Ok(exit::DONE);
+    }
     let page = report::page(&here.dir, &view, &document, &events)?;
     let path = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.html", view.id())));
     if path == Path::new("-") {

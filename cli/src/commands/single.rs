@@ -238,6 +238,7 @@ fn view<'v>(app: &App, plan: &'v plan::Plan, preview: &'v Preview, stdout: bool)
         paint: if stdout { printer.out } else { printer.err },
         tty: if stdout { printer.out_tty } else { printer.err_tty },
         all: true,
+        repos: crate::render::repos(&plan.target),
     }
 }
 

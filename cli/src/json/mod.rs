@@ -15,7 +15,7 @@ pub(crate) use backups::BackupsDocument;
 pub(crate) use check::CheckDocument;
 pub(crate) use explain::ExplainDocument;
 pub(crate) use log::{EventLine, LogDocument};
-pub(crate) use report::ReportDocument;
+pub(crate) use report::{ReportClause, ReportDocument, ReportStep, ReportTask};
 pub(crate) use rollback::{Losing, RollbackDocument, RollbackStep};
 pub(crate) use runs::RunsDocument;
 pub(crate) use single::DoDocument;

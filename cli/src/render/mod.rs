@@ -8,6 +8,6 @@ mod summary;
 
 pub(crate) use counts::{count, counted};
 pub(crate) use diagnostic::Renderer;
-pub(crate) use plan::PlanView;
+pub(crate) use plan::{PlanView, repos};
 pub(crate) use signs::{action_sign, state_style};
 pub(crate) use summary::{RunSummary, given_back, task_lines};

@@ -3,7 +3,7 @@
 use similar::{ChangeTag, TextDiff};
 use workplan_engine::duration;
 use workplan_engine::kind::{Change, UndoPlan};
-use workplan_engine::plan::{OnFailure, Plan};
+use workplan_engine::plan::{OnFailure, Plan, TargetRef};
 use workplan_engine::session::{PlannedAction, Preview, StepPreview, Unmet};
 
 use super::{action_sign, count};
@@ -25,6 +25,8 @@ pub(crate) struct PlanView<'p> {
     pub(crate) tty: bool,
     /// Also the steps that would be skipped because nothing needs them.
     pub(crate) all: bool,
+    /// The folders of the target's repos, and their names.
+    pub(crate) repos: Vec<(String, String)>,
 }
 
 impl PlanView<'_> {
@@ -171,8 +173,24 @@ impl PlanView<'_> {
         if shown.action == PlannedAction::Skip && !self.all {
             return out;
         }
+        // A file with changes of single keys is named once.
+        let mut file = None;
         for change in &shown.changes {
-            out.extend(self.change(change));
+            let (named, key) = match change.path.split_once(": ") {
+                Some((named, key)) if named.contains('/') => (named, Some(key)),
+                _ => (change.path.as_str(), None),
+            };
+            match key {
+                Some(key) if one_key(change) => {
+                    if file != Some(named) {
+                        let named = self.short(named);
+                        out.push(self.clean(&format!("    update {named}")));
+                    }
+                    out.push(self.key(key, change));
+                }
+                _ => out.extend(self.change(change)),
+            }
+            file = Some(named);
         }
         if matches!(shown.action, PlannedAction::Run | PlannedAction::Repair) {
             out.extend(self.undo(shown));
@@ -196,17 +214,42 @@ impl PlanView<'_> {
         }
     }
 
-    fn change(&self, change: &Change) -> Vec<String> {
-        let text = |value: &Option<serde_json::Value>| {
-            value.as_ref().filter(|v| !v.is_null()).map(|v| match v.as_str() {
-                Some(text) => text.to_owned(),
-                None => v.to_string(),
-            })
+    /// A key of a file, in one line.
+    fn key(&self, key: &str, change: &Change) -> String {
+        let (sign, style, value) = match (shown(&change.before), shown(&change.after)) {
+            (Some(before), Some(after)) => ('~', Style::Yellow, format!("{before} -> {after}")),
+            (Some(before), None) => ('-', Style::Red, before),
+            (None, after) => ('+', Style::Green, after.unwrap_or_default()),
         };
-        let (before, after) = (text(&change.before), text(&change.after));
+        // What is empty is written as what it is.
+        let value = if value.is_empty() { "\"\"".to_owned() } else { value };
+        self.paint.paint(style, &self.clean(&format!("      {sign} {key}: {value}")))
+    }
+
+    /// A path in a repo that the target names, as people write it in a plan: `REPO:path`.
+    fn short(&self, path: &str) -> String {
+        for (root, name) in &self.repos {
+            if let Some(rest) = path.strip_prefix(root.as_str())
+                && (rest.is_empty() || rest.starts_with('/'))
+            {
+                return match rest.trim_start_matches('/') {
+                    "" => name.clone(),
+                    rest => format!("{name}:{rest}"),
+                };
+            }
+        }
+        path.to_owned()
+    }
+
+    fn change(&self, change: &Change) -> Vec<String> {
+        let (before, after) = (shown(&change.before), shown(&change.after));
+        let path = match change.path.strip_prefix("commit in ") {
+            Some(repo) => format!("commit in {}", self.short(repo)),
+            None => self.short(&change.path),
+        };
         let told = matches!(change.op.as_str(), "run" | "ask");
-        let mut out = vec![self.clean(&format!("    {} {}", change.op, first(&change.path)))];
-        out.extend(change.path.lines().skip(1).map(|line| self.clean(&format!("      {line}"))));
+        let mut out = vec![self.clean(&format!("    {} {}", change.op, first(&path)))];
+        out.extend(path.lines().skip(1).map(|line| self.clean(&format!("      {line}"))));
         match (before, after) {
             (None, None) => {}
             (Some(before), Some(after)) if one_line(&before) && one_line(&after) => {
@@ -303,6 +346,38 @@ fn difference(before: &str, after: &str) -> impl Iterator<Item = (char, String)>
         }
     }
     out.into_iter()
+}
+
+/// The folders of the repos that a target names, the longest first, and their names.
+pub(crate) fn repos(target: &TargetRef) -> Vec<(String, String)> {
+    let place = target.place();
+    let named = target.values.get("repos").and_then(serde_json::Value::as_object);
+    let folder = |name: &String| {
+        let folder = place.repo(name).ok()?;
+        // Kinds show where a file really is.
+        let folder = std::fs::canonicalize(&folder).unwrap_or(folder);
+        Some((folder.display().to_string(), name.clone()))
+    };
+    let mut found: Vec<_> =
+        named.into_iter().flat_map(|map| map.keys()).filter_map(folder).collect();
+    found.sort_by_key(|(folder, _)| std::cmp::Reverse(folder.len()));
+    found
+}
+
+/// A value as people read it; `None` for none.
+fn shown(value: &Option<serde_json::Value>) -> Option<String> {
+    value.as_ref().filter(|v| !v.is_null()).map(|v| match v.as_str() {
+        Some(text) => text.to_owned(),
+        None => v.to_string(),
+    })
+}
+
+/// Whether a change is that of one value that fits into a line.
+fn one_key(change: &Change) -> bool {
+    let fits = |v: &Option<serde_json::Value>| shown(v).is_none_or(|text| one_line(&text));
+    matches!(change.op.as_str(), "create" | "update" | "delete")
+        && fits(&change.before)
+        && fits(&change.after)
 }
 
 fn first(text: &str) -> &str {

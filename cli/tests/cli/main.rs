@@ -8,6 +8,7 @@ mod brackets;
 mod check;
 mod graph;
 mod json;
+mod moves;
 mod plan;
 mod policies;
 mod report;

@@ -90,6 +90,42 @@ fn saved_run_once_and_stale_when_the_workplan_moved() {
 }
 
 #[test]
+fn what_moved_under_a_saved_plan_is_named() {
+    let bench = Bench::with(
+        "---\nid: WP-9\n---\n\n## T01 — File\n\n```task\nid: WP-9-T01\nstatus: todo\n```\n\n\
+         ```steps\n- id: conf\n  uses: file.content\n  with: {path: conf, content: \"new\"}\n```\n",
+    );
+    let target = |text: &str| bench.write("targets/t.yaml", format!("kind: local\n{text}\n"));
+    target("values: {who: a}");
+    bench.write("conf", "old");
+    bench.expect(0, &["plan", "plan.md", "--target", "t", "-o", "p.json"]);
+    let refused = |file: &str, why: &str| {
+        let ran = bench.expect(7, &["run", "--plan", file, "--yes"]);
+        assert!(ran.stderr.contains(why), "{why}: {}", ran.stderr);
+        assert!(ran.stderr.contains("make and read a new plan"), "{}", ran.stderr);
+        assert_ne!(bench.read("conf"), "new");
+    };
+    bench.write("conf", "other");
+    refused("p.json", "the saved plan is stale: `sha256`, `size` of `T01.conf` moved");
+    bench.write("conf", "old");
+    target("identity: another-machine\nvalues: {who: a}");
+    refused("p.json", "target");
+    target("values: {who: a}");
+    let mut plan: serde_json::Value = serde_json::from_str(&bench.read("p.json")).unwrap();
+    plan["version"] = "0.0.1".into();
+    bench.write("q.json", plan.to_string());
+    refused("q.json", "it was made by version 0.0.1, this is");
+    // A comment in the workplan means nothing; nor does when a file was written.
+    bench.write("plan.md", bench.read("plan.md").replace("File\n", "File\n\nA word more.\n"));
+    bench.write("conf", "old");
+    bench.expect(0, &["run", "--plan", "p.json", "--yes"]);
+    assert_eq!(bench.read("conf"), "new");
+    bench.write("conf", "old");
+    let spent = bench.expect(7, &["run", "--plan", "p.json", "--yes"]);
+    assert!(spent.stderr.contains("a plan is run once"), "{}", spent.stderr);
+}
+
+#[test]
 fn a_plan_that_cannot_be_saved() {
     let bench = Bench::with(TWO);
     let ran = bench.expect(1, &["plan", "plan.md", "-o", "no/such/folder/p.json"]);

@@ -37,6 +37,22 @@ fn to_a_named_file_and_to_stdout() {
 }
 
 #[test]
+fn what_proves_a_clause_stands_beside_it() {
+    let told = TASKS
+        .replace("echo content > file", "echo content > file; echo 'note=<b>'; echo rows=566")
+        .replace("undo: \"rm", "outputs: {rows: int, note: string}, undo: \"rm");
+    let bench = Bench::with(&told);
+    bench.expect(0, &["run", "plan.md", "--yes"]);
+    let text = bench.expect(0, &["report", "--text"]).stdout;
+    assert!(text.contains("WP-1: Two tasks"), "{text}");
+    let proven = "  proven  the file is there\n          T01.make: note <b>, rows 566\n";
+    assert!(text.contains(proven), "{text}");
+    assert!(text.contains("  not proven  somebody likes it (no step is bound to it)"), "{text}");
+    let page = bench.expect(0, &["report", "-o", "-"]).stdout;
+    assert!(page.contains("note &#60;b&#62;, rows 566"), "{page}");
+}
+
+#[test]
 fn what_went_wrong_stands_there_with_the_last_that_was_printed() {
     let bench = Bench::with(
         "```sh step=login\necho 'FATAL: password <authentication> failed' >&2\nexit 2\n```\n",

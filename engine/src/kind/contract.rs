@@ -1,12 +1,16 @@
 //! The two traits: a [`Kind`] reads parameters, a [`Step`] is one of its steps.
 
 use async_trait::async_trait;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Hands, Look, Observation, OutputType, ParamProblem, ParamSpec, Seen, StepError, With};
+use super::{
+    ErrorCause, Hands, Look, Observation, OutputType, ParamProblem, ParamSpec, Seen, StepError,
+    With,
+};
 
 /// What "already done" means for a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +43,13 @@ pub trait Kind: Send + Sync {
     fn outputs(&self, with: &With) -> BTreeMap<String, OutputType> {
         let _ = with;
         BTreeMap::new()
+    }
+
+    /// What a step with these parameters moves, from where to where, each as [`Look::locate`] takes
+    /// it. Other steps of the plan that name the old place then find it in the new one.
+    fn moves(&self, with: &With) -> Option<(String, String)> {
+        let _ = with;
+        None
     }
 
     /// Builds a step.
@@ -116,6 +127,31 @@ pub struct Prepared {
     pub bytes: Option<Vec<u8>>,
 }
 
+impl Prepared {
+    /// Undo data as the journal takes them.
+    ///
+    /// # Errors
+    /// When they cannot be JSON.
+    pub fn of(undo: &impl Serialize) -> Result<Self, StepError> {
+        let undo = serde_json::to_value(undo).map_err(|e| {
+            let what = format!("the undo data cannot be written down: {e}");
+            StepError::new(ErrorCause::NotStarted, what)
+        })?;
+        Ok(Self { undo, bytes: None })
+    }
+
+    /// Undo data as [`Prepared::of`] took them.
+    ///
+    /// # Errors
+    /// When they are not that: those of another version.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, StepError> {
+        serde_json::from_value(self.undo.clone()).map_err(|e| {
+            let what = format!("the undo data cannot be read: {e}");
+            StepError::new(ErrorCause::NotStarted, what)
+        })
+    }
+}
+
 /// What [`Step::apply`] came to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Applied {
@@ -139,6 +175,14 @@ pub struct Applied {
 pub trait Step: Send + Sync {
     /// What it reads and changes.
     fn resources(&self) -> Resources;
+
+    /// What it brings about, where all of that follows from what it reads. Of two steps of a plan
+    /// that say the same here, the later one stands for both once a step between them has changed
+    /// what they read: the earlier one was done, and is not done again for a difference that is the
+    /// later one's to settle.
+    fn brings_about(&self) -> Option<String> {
+        None
+    }
 
     /// What it waits for, for steps that a person answers.
     fn waits(&self) -> Option<Wait> {

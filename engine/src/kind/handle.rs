@@ -1,18 +1,20 @@
 //! What a step may use: [`Look`] to read, [`Hands`] to act.
 
 use async_trait::async_trait;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::place::tidy;
-use super::{ErrorCause, Place, Scratch, Secret, SecretError, SecretRef, SecretSource, StepError};
+use super::{
+    ErrorCause, Moves, Place, Scratch, Secret, SecretError, SecretRef, SecretSource, StepError,
+};
 use crate::process::{Account, ChildEnd, ServiceEntry, ServiceSpec};
 
 /// What is on record of a step with this meaning on this target.
@@ -233,6 +235,10 @@ pub struct Look {
     pub(crate) secrets: Arc<dyn SecretSource>,
     pub(crate) launcher: Arc<dyn Launcher>,
     pub(crate) cancel: CancellationToken,
+    /// What steps of the plan move.
+    pub(crate) moves: Arc<Moves>,
+    /// What was found in its new place, in words.
+    pub(crate) followed: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Look {
@@ -256,6 +262,8 @@ impl Look {
             secrets,
             launcher,
             cancel: CancellationToken::new(),
+            moves: Arc::default(),
+            followed: Arc::default(),
         }
     }
 
@@ -269,15 +277,41 @@ impl Look {
     /// a path in the folder that the target gives under `repos`, any other one starts at the
     /// workplan's folder.
     ///
+    /// Where nothing is there, and a step of the plan moves it to where something is, that is the
+    /// answer: the plan's own moves are followed.
+    ///
     /// # Errors
     /// When the target names no such repo.
     pub fn locate(&self, path: &str) -> Result<PathBuf, StepError> {
+        let written = self.locate_as_written(path)?;
+        let Some(now) = self.moves.follow(&written) else { return Ok(written) };
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        followed.insert(format!("`{path}` is at `{}`, where this plan moves it", now.display()));
+        Ok(now)
+    }
+
+    /// As [`Look::locate`], in the place that is written, whatever has been moved: for who moves.
+    ///
+    /// # Errors
+    /// When the target names no such repo.
+    pub fn locate_as_written(&self, path: &str) -> Result<PathBuf, StepError> {
         match path.split_once(':') {
             Some((repo, rest)) if !repo.is_empty() && !repo.contains('/') => {
                 Ok(tidy(&self.place.repo(repo)?.join(rest)))
             }
             _ => Ok(tidy(&self.path(path))),
         }
+    }
+
+    /// The same handle, knowing what steps of the plan move.
+    #[must_use]
+    pub fn with_moves(self, moves: Arc<Moves>) -> Self {
+        Self { moves, ..self }
+    }
+
+    /// What was found elsewhere than it is written, a sentence each.
+    pub(crate) fn followed(&self) -> Vec<String> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// Runs a command that its author declared to change nothing. Its output is not logged.

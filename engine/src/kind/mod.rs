@@ -7,6 +7,7 @@ mod contract;
 mod error;
 mod fact;
 mod handle;
+mod moves;
 mod observation;
 mod param;
 mod place;
@@ -19,6 +20,7 @@ pub use contract::{Applied, Change, Class, Kind, Prepared, Resources, Step, Undo
 pub use error::{ErrorCause, StepError};
 pub use fact::{Binding, Fact, Facts, SINCE};
 pub use handle::{BaseEnv, CommandOutcome, CommandSpec, Hands, Launcher, Look, Past, ShellScript};
+pub use moves::Moves;
 pub use observation::{Observation, Seen};
 pub use param::{OutputType, ParamProblem, ParamSpec, ParamType};
 pub use place::Place;

@@ -125,7 +125,7 @@ impl Machine {
     /// Why a bracket is not released.
     fn why_held(&self, bracket: usize) -> Option<String> {
         let spec = &self.state.plan.brackets[bracket];
-        if self.state.past_no_return().is_some() {
+        if self.state.is_past_no_return_of(bracket) {
             return Some("the point of no return is passed".to_owned());
         }
         if spec.on_failure == OnFailure::Hold {

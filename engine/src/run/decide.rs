@@ -120,6 +120,12 @@ impl Knowledge for Known<'_> {
     fn lookable(&self, step: StepIx) -> bool {
         self.0.outputs_known(step)
     }
+    fn done_before(&self, step: StepIx) -> Option<String> {
+        match self.0.past(step, &Purpose::Resolve) {
+            Past::Succeeded { record, .. } => Some(record),
+            _ => None,
+        }
+    }
     fn edited(&self, step: StepIx) -> bool {
         // What a release took back was wanted; that what comes after it is still so, because it has
         // no undo, does not change that.

@@ -51,6 +51,8 @@ pub trait Knowledge {
     fn forced(&self, step: StepIx) -> bool;
     /// All outputs that its parameters refer to are known.
     fn lookable(&self, step: StepIx) -> bool;
+    /// The record of its success in an earlier run or in this one, where there is one that counts.
+    fn done_before(&self, step: StepIx) -> Option<String>;
     /// Changed or added since the last run of the workplan, or done and taken back in this one.
     fn edited(&self, step: StepIx) -> bool;
     /// The bracket is open in this run.
@@ -92,6 +94,8 @@ pub struct Resolver {
     outstanding: usize,
     to_look: Vec<StepIx>,
     only: Option<StepIx>,
+    /// The task that alone is asked for.
+    task: Option<String>,
     alone: HashSet<StepIx>,
 }
 
@@ -133,6 +137,10 @@ impl Resolver {
             outstanding: 0,
             to_look: Vec::new(),
             only: None,
+            task: match scope {
+                Some(Scope::Task(task)) => Some(task.clone()),
+                _ => None,
+            },
             alone: HashSet::new(),
         };
         if let Some(Scope::Only(name)) = scope
@@ -197,6 +205,15 @@ impl Resolver {
                 self.fresh.push(step);
                 self.visit_needs(plan, know, step);
             }
+        } else if let Some((later, record)) = self.superseded(plan, know, step, &seen) {
+            // What is different is what a later step makes, and that one is looked at.
+            let seen = Observation {
+                seen: Seen::Done,
+                record: Some(format!("{record}, superseded by `{}`", plan.steps[later].id)),
+                ..seen
+            };
+            self.marks[step] = Mark::So(Box::new(seen));
+            self.visit(plan, know, later);
         } else {
             match seen.seen.clone() {
                 Seen::Done => {
@@ -339,6 +356,31 @@ impl Resolver {
         if let Some(source) = plan.steps[step].sources.iter().find(acts) {
             self.outdated(plan, know, step, *source);
         }
+    }
+
+    /// The later step of this plan that has to settle why a step is not so any more, and the record
+    /// that it was so.
+    fn superseded(
+        &self,
+        plan: &Plan,
+        know: &dyn Knowledge,
+        step: StepIx,
+        seen: &Observation,
+    ) -> Option<(StepIx, String)> {
+        let later = plan.steps[step].superseded_by?;
+        let differs = matches!(seen.seen, Seen::Absent | Seen::Half(_)) && !seen.not_looked;
+        if !differs || self.only.is_some() || held(plan, later).is_some() {
+            return None;
+        }
+        // One that nobody asks for settles nothing now; done before, it has.
+        let asked = match &self.task {
+            Some(task) => plan.tasks[plan.steps[later].task].id == *task,
+            None => true,
+        };
+        if !asked && know.done_before(later).is_none() {
+            return None;
+        }
+        Some((later, know.done_before(step)?))
     }
 
     /// It was looked at for another's sake; now it is needed itself.

@@ -11,13 +11,15 @@ use super::launch::Supervised;
 use super::vault::Vault;
 use crate::digest::Digest;
 use crate::kind::{
-    Applied, ErrorCause, Hands, Look, Observation, Past, Place, Prepared, Registry, Seen, Step,
-    StepError, UndoPlan, With,
+    Applied, Binding, ErrorCause, Facts, Hands, Look, Moves, Observation, Past, Place, Prepared,
+    Registry, Seen, Step, StepError, UndoPlan, With,
 };
 use crate::patience::within;
 use crate::plan::{self, Plan, StepIx};
 use crate::run::{Machine, Purpose, Sight};
 
+/// The fact that says what was found elsewhere than it is written.
+pub(super) const MOVED: &str = "moved";
 /// The deadline of an attempt where none is given.
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3600);
 /// What an attempt gets beyond its own deadline to come to an end by itself.
@@ -33,6 +35,8 @@ pub(super) struct Workshop {
     pub(super) dry_run: bool,
     pub(super) run: String,
     pub(super) place: Arc<Place>,
+    /// What its steps move.
+    pub(super) moves: Arc<Moves>,
     built: HashMap<StepIx, Result<Arc<dyn Step>, String>>,
 }
 
@@ -46,7 +50,16 @@ impl Workshop {
         dry_run: bool,
     ) -> Self {
         let place = Arc::new(plan.target.place());
-        let base = plan.workplan.path.parent().unwrap_or(Path::new("/")).into();
+        let base: Arc<Path> = plan.workplan.path.parent().unwrap_or(Path::new("/")).into();
+        // Where the places are cannot be said of a target that names no such repo; the step that
+        // moves says so itself.
+        let mut look = Look::new("", &base, vault.clone(), launcher.clone());
+        look.place = Arc::clone(&place);
+        let moves = plan.steps.iter().filter_map(|step| {
+            let (from, to) = registry.get(&step.kind)?.moves(&step.with)?;
+            Some((look.locate_as_written(&from).ok()?, look.locate_as_written(&to).ok()?))
+        });
+        let moves = Arc::new(Moves::new(moves));
         Self {
             registry,
             plan,
@@ -56,6 +69,7 @@ impl Workshop {
             dry_run,
             run: run.to_owned(),
             place,
+            moves,
             built: HashMap::new(),
         }
     }
@@ -118,6 +132,8 @@ impl Workshop {
             secrets: self.vault.clone(),
             launcher: self.launcher.clone(),
             cancel,
+            moves: Arc::clone(&self.moves),
+            followed: Arc::default(),
         }
     }
 }
@@ -165,12 +181,21 @@ pub(super) async fn look(
         }
     };
     match within(deadline, seen).await {
-        Some(observation) => observation,
+        Some(observation) => with_followed(observation, &look),
         None => Observation::new(Seen::Unknown(format!(
             "the look took longer than {}",
             crate::duration::format(deadline)
         ))),
     }
+}
+
+/// The plan's own moves that led to what was seen are a fact of it.
+fn with_followed(observation: Observation, look: &Look) -> Observation {
+    let followed = look.followed();
+    if followed.is_empty() {
+        return observation;
+    }
+    observation.with_facts(Facts::default().with(MOVED, Binding::Informative, followed))
 }
 
 /// Makes an attempt under its deadline.

@@ -87,6 +87,7 @@ fn look(workshop: &Workshop, ix: usize, dry_run: bool) -> Look {
         workshop.launcher.clone(),
     );
     look.place = std::sync::Arc::clone(&workshop.place);
+    look.moves = std::sync::Arc::clone(&workshop.moves);
     look.past = Past::Never;
     look.dry_run = dry_run;
     look.cancel = CancellationToken::new();

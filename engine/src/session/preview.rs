@@ -295,6 +295,13 @@ async fn step(
         (Err(_), true) => vec![unknown_yet(&plan, ix)],
         _ => Vec::new(),
     };
+    let reason = match facts.0.get(perform::MOVED).and_then(|fact| fact.value.as_ref()) {
+        Some(serde_json::Value::Array(moved)) => {
+            let moved = moved.iter().filter_map(|text| text.as_str());
+            moved.fold(reason, |all, text| format!("{all}; {text}"))
+        }
+        _ => reason,
+    };
     StepPreview { action, reason, changes, facts, undo, estimate_ms: None, binding }
 }
 

@@ -467,6 +467,7 @@ mod tests {
             retry: None,
             holds: Vec::new(),
             sources: Vec::new(),
+            superseded_by: None,
             point_of_no_return: false,
             always: false,
             retired: false,

@@ -204,8 +204,9 @@ impl View for LocalView {
         if self.record(at)?.is_none() {
             return Ok(Vec::new());
         }
+        let pods = self.pods(at)?;
         // While the outside is shut out, nobody wants the way in.
-        let shut = self.traffic(at).await? == Traffic::Shut;
+        let shut = !pods.iter().any(|p| p.record.gate && p.is_there());
         let mut found: BTreeMap<String, Workload> = BTreeMap::new();
         for object in self.world.store.releases(&at.namespace).objects(&at.name)? {
             if !matches!(object.kind.as_str(), "StatefulSet" | "Deployment") {
@@ -225,7 +226,7 @@ impl View for LocalView {
             };
             found.insert(object.name.clone(), workload);
         }
-        for pod in self.pods(at)? {
+        for pod in pods {
             let Some(workload) = found.get_mut(&pod.record.workload) else { continue };
             // One that was ended, and is not wanted, is not there.
             if !pod.is_there() && pod.record.ordinal >= workload.wanted {

@@ -1,5 +1,6 @@
 //! The recipe `postgresql-ha`: a real cluster of three with its pooler.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio_postgres::SimpleQueryMessage;
 use workplan_engine::kind::Secret;
 use workplan_platform::local::LocalOperate;
 use workplan_platform::sql::{Login, Reader, SqlError, Writer};
+use workplan_platform::values::written;
 use workplan_platform::{Endpoint, Fault, Operate, PartRef, ReleaseRef, SecretKey, View, deployed};
 
 use crate::support::{Ground, LONG, at, deploy, incarnations, spec, trial, until};
@@ -34,32 +36,36 @@ const SECRETS: &[&[&str]] = &[
     &["pgpool", "customUsers", "passwords"],
 ];
 
+/// The values that are shipped, with names and passwords that try more.
 pub(crate) fn values() -> Value {
-    json!({
-        "postgresql": {
-            "username": "gitea",
-            "database": "gitea",
-            "password": HARD,
-            "postgresPassword": format!("postgres-{HARD}"),
-            "repmgrPassword": format!("repmgr-{HARD}"),
-            "repmgrReconnectAttempts": 2,
-            "repmgrReconnectInterval": 1,
-            "extraEnvVars": [{"name": "REPMGR_MONITOR_INTERVAL_SECS", "value": "1"}],
-        },
-        "pgpool": {
-            "adminPassword": format!("admin-{HARD}"),
-            "srCheckPassword": format!("check-{HARD}"),
-            "customUsers": {"usernames": "app;other", "passwords": "app-p'%:/ \\wörd;other"},
-            "numInitChildren": 8,
-            "extraEnvVars": [
-                {"name": "PGPOOL_HEALTH_CHECK_PERIOD", "value": "1"},
-                {"name": "PGPOOL_HEALTH_CHECK_TIMEOUT", "value": "2"},
-                {"name": "PGPOOL_HEALTH_CHECK_MAX_RETRIES", "value": "1"},
-                {"name": "PGPOOL_HEALTH_CHECK_RETRY_DELAY", "value": "1"},
-                {"name": "PGPOOL_SR_CHECK_PERIOD", "value": "2"},
-            ],
-        },
-    })
+    let shipped = include_bytes!("../../../helm/postgresql-ha-values.yaml").to_vec();
+    let shipped = written(Path::new("postgresql-ha-values.yaml"), shipped).unwrap();
+    let mut values = Value::Object(shipped.tree);
+    for (part, more) in [
+        (
+            "postgresql",
+            json!({
+                "username": "gitea",
+                "database": "gitea",
+                "password": HARD,
+                "postgresPassword": format!("postgres-{HARD}"),
+                "repmgrPassword": format!("repmgr-{HARD}"),
+            }),
+        ),
+        (
+            "pgpool",
+            json!({
+                "adminPassword": format!("admin-{HARD}"),
+                "srCheckPassword": format!("check-{HARD}"),
+                "customUsers": {"usernames": "app;other", "passwords": "app-p'%:/ \\wörd;other"},
+                "numInitChildren": 8,
+            }),
+        ),
+    ] {
+        let Value::Object(more) = more else { unreachable!() };
+        values[part].as_object_mut().unwrap().extend(more);
+    }
+    values
 }
 
 pub(crate) fn release() -> ReleaseRef {

@@ -168,6 +168,10 @@ impl Step for CheckStep {
         Resources { reads, writes: Vec::new(), claimed: true }
     }
 
+    fn brings_about(&self) -> Option<String> {
+        Some(format!("proof that {} works", self.target.at))
+    }
+
     fn undo_plan(&self) -> UndoPlan {
         UndoPlan::NotNeeded
     }

@@ -123,7 +123,21 @@ pub(super) enum LeftoverState {
 /// A locked folder.
 #[derive(Debug)]
 pub(super) struct Held {
-    _folder: File,
+    folder: File,
+}
+
+impl Held {
+    /// Lets go at once. Without this the lock lasts until the last copy of the descriptor is closed,
+    /// and a child that another thread is just starting has one until it runs its program.
+    fn release(&self) {
+        drop(self.folder.unlock());
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.release();
+    }
 }
 
 impl Layer {
@@ -215,8 +229,7 @@ impl Layer {
         let held = lock(&path, true).map_err(failed)?;
         let held = held.ok_or_else(|| failed(io::Error::other("somebody else locked it")))?;
         let owner = Owner { identity: identity.to_owned(), host: host(), pid: std::process::id() };
-        let partial =
-            Partial { layer: self.clone(), id, path: path.clone(), _held: held, ended: false };
+        let partial = Partial { layer: self.clone(), id, path: path.clone(), held, ended: false };
         partial.write(OWNER, &serde_json::to_vec(&owner).unwrap_or_default())?;
         drop(choosing);
         Ok(partial)
@@ -286,7 +299,7 @@ fn lock(path: &Path, alone: bool) -> io::Result<Option<Held>> {
     // It may have been removed or renamed between the two calls.
     let (ours, there) = (folder.metadata()?, fs::metadata(path)?);
     if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
-        Ok(Some(Held { _folder: folder }))
+        Ok(Some(Held { folder }))
     } else {
         Err(io::ErrorKind::NotFound.into())
     }
@@ -303,7 +316,7 @@ pub(super) struct Partial {
     layer: Layer,
     pub(super) id: Id,
     pub(super) path: PathBuf,
-    _held: Held,
+    held: Held,
     ended: bool,
 }
 
@@ -344,6 +357,8 @@ impl Partial {
             .and_then(|()| fs::rename(&self.path, &to))
             .map_err(|e| io_error("finish", &self.path, &e))?;
         self.ended = true;
+        // From its name on it may be read, and by nobody be taken for a leftover.
+        self.held.release();
         File::open(&self.layer.root)
             .and_then(|folder| folder.sync_all())
             .map_err(|e| io_error("flush", &self.layer.root, &e))?;
@@ -452,8 +467,11 @@ mod tests {
         partial.finish().unwrap();
         let (one, two) = (layer.hold(&id).unwrap(), layer.hold(&id).unwrap());
         assert!(!layer.remove(&id).unwrap());
+        // As a child has it that is just being started.
+        let copy = two.folder.try_clone().unwrap();
         drop((one, two));
         assert!(layer.remove(&id).unwrap());
+        drop(copy);
         assert!(layer.finished().unwrap().is_empty());
     }
 }

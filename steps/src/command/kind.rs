@@ -60,7 +60,7 @@ const PARAMS: &[ParamSpec] = &[
     param(
         "cwd",
         ParamType::String,
-        "Working folder, relative to the workplan's folder, which is the default.",
+        "Working folder: `REPO:path` for one in a repository of the target, else relative to the workplan's folder, which is the default.",
     ),
     param(
         "secrets",

@@ -13,6 +13,7 @@ use workplan_engine::kind::{
 
 use super::ending;
 use super::outputs::{self, Declared};
+use crate::files::said;
 
 /// The longest that a check may take.
 const CHECK: Duration = Duration::from_secs(60);
@@ -67,7 +68,10 @@ impl CommandStep {
         timeout: Duration,
     ) -> Result<CommandSpec, StepError> {
         let not_started = |what: String| StepError::new(ErrorCause::NotStarted, what);
-        let cwd = self.cwd.as_ref().map_or_else(|| look.base.to_path_buf(), |cwd| look.path(cwd));
+        let cwd = match &self.cwd {
+            Some(cwd) => look.locate(cwd).map_err(|e| not_started(said(e)))?,
+            None => look.base.to_path_buf(),
+        };
         if !cwd.is_dir() {
             return Err(not_started(format!(
                 "the working folder `{}` does not exist",

@@ -79,11 +79,6 @@ enum Now {
 }
 
 impl Before {
-    fn read(prepared: &Prepared) -> Result<Self, StepError> {
-        serde_json::from_value(prepared.undo.clone())
-            .map_err(|e| not_started(format!("the undo data cannot be read: {e}")))
-    }
-
     fn judge(&self, bytes: Option<&[u8]>) -> Now {
         let digest = bytes.map(|b| Digest::of(b).as_str().to_owned());
         if digest == self.digest {
@@ -216,12 +211,7 @@ impl<E: Edit> Step for EditStep<E> {
             });
         }
         if let (Some(repo), Some(message)) = (&site.repo, &self.commit) {
-            changes.push(Change {
-                op: "create".to_owned(),
-                path: format!("commit in {}", repo.root().display()),
-                before: None,
-                after: Some(Value::from(message.as_str())),
-            });
+            changes.push(repo.commit_change(message));
         }
         changes
     }
@@ -242,9 +232,7 @@ impl<E: Edit> Step for EditStep<E> {
             digest: now.as_deref().map(|b| Digest::of(b).as_str().to_owned()),
             after: after.as_str().to_owned(),
         };
-        let undo = serde_json::to_value(&before)
-            .map_err(|e| StepError::failed(format!("the undo data cannot be written down: {e}")))?;
-        Ok(Prepared { undo, bytes: now })
+        Ok(Prepared { bytes: now, ..Prepared::of(&before)? })
     }
 
     async fn apply(&self, hands: &Hands) -> Result<Applied, StepError> {
@@ -284,7 +272,7 @@ impl<E: Edit> Step for EditStep<E> {
             Seen::Absent => return Ok(()),
             Seen::Done | Seen::Half(_) => {}
         }
-        let before = Before::read(prepared)?;
+        let before: Before = prepared.read()?;
         let path = hands.locate(&self.file)?;
         let place = blocking(move || place::look(&path)).await.map_err(not_started)?;
         let temporary = place::temporary(&place.real, &hands.identity);
@@ -319,7 +307,7 @@ impl<E: Edit> Step for EditStep<E> {
 impl<E: Edit> EditStep<E> {
     /// Whether there is something to take back.
     async fn back(&self, look: &Look, prepared: &Prepared) -> Result<Seen, String> {
-        let before = Before::read(prepared).map_err(said)?;
+        let before: Before = prepared.read().map_err(said)?;
         let path = look.locate(&self.file).map_err(said)?;
         let place = blocking(move || place::look(&path)).await?;
         let changed = |how: &str| {

@@ -198,10 +198,7 @@ impl Step for ContentStep {
         let sensitive = self.sensitive;
         blocking(move || {
             let before = Before::capture(&place, sensitive.then_some(wanted.bytes.as_slice()))?;
-            let undo = serde_json::to_value(&before).map_err(|e| {
-                StepError::failed(format!("the undo data cannot be written down: {e}"))
-            })?;
-            Ok(Prepared { undo, bytes: place.file.map(|f| f.bytes) })
+            Ok(Prepared { bytes: place.file.map(|f| f.bytes), ..Prepared::of(&before)? })
         })
         .await
     }
@@ -251,7 +248,7 @@ impl Step for ContentStep {
     }
 
     async fn look_back(&self, look: &Look, prepared: &Prepared) -> Observation {
-        let before = match Before::read(prepared) {
+        let before = match prepared.read::<Before>() {
             Ok(before) => before,
             Err(e) => return Observation::unknown(e.to_string()),
         };
@@ -277,7 +274,7 @@ impl Step for ContentStep {
     }
 
     async fn undo(&self, hands: &Hands, prepared: &Prepared) -> Result<(), StepError> {
-        let before = Before::read(prepared)?;
+        let before: Before = prepared.read()?;
         let (place, wanted) = self.both(hands).await.map_err(not_started)?;
         let temporary = place::temporary(&place.real, &hands.identity);
         let bytes = prepared.bytes.clone();

@@ -6,7 +6,7 @@ use sha2::Sha256;
 use std::path::{Path, PathBuf};
 
 use workplan_engine::digest::{Digest, hex};
-use workplan_engine::kind::{ErrorCause, Prepared, StepError};
+use workplan_engine::kind::{ErrorCause, StepError};
 
 use super::place::{Place, State, missing_folders};
 use super::replace::{self, Whole};
@@ -64,15 +64,6 @@ impl Before {
             }),
         };
         Ok(Self { file, folders: missing_folders(&place.real), real: place.real.clone() })
-    }
-
-    /// Reads the undo data of [`Before::capture`].
-    ///
-    /// # Errors
-    /// When it is not that.
-    pub(super) fn read(prepared: &Prepared) -> Result<Self, StepError> {
-        serde_json::from_value(prepared.undo.clone())
-            .map_err(|e| not_started(format!("the undo data cannot be read: {e}")))
     }
 
     /// Whether the file is as the step left it, as it was before, or neither.

@@ -58,6 +58,22 @@ const fn param(name: &'static str, ty: ParamType, required: bool, doc: &'static 
     ParamSpec { name, ty, required, doc }
 }
 
+/// The last part of a path, behind the repository's name.
+fn name(path: &str) -> Option<String> {
+    let path = path.split_once(':').map_or(path, |(_, path)| path);
+    Path::new(path).file_name().and_then(|n| n.to_str()).map(str::to_owned)
+}
+
+/// From where to where, both in full.
+fn ends(with: &With) -> (String, String) {
+    let from = with.str("from").unwrap_or_default().trim_end_matches('/').to_owned();
+    let mut to = with.str("to").unwrap_or_default().to_owned();
+    if to.ends_with('/') || to.ends_with(':') {
+        to.push_str(&name(&from).unwrap_or_default());
+    }
+    (from, to)
+}
+
 impl Kind for GitMove {
     fn name(&self) -> &'static str {
         "git.move"
@@ -79,19 +95,15 @@ impl Kind for GitMove {
         PARAMS
     }
 
+    fn moves(&self, with: &With) -> Option<(String, String)> {
+        Some(ends(with))
+    }
+
     fn build(&self, with: &With) -> Result<Box<dyn Step>, Vec<ParamProblem>> {
         let mut problems = Vec::new();
-        let from = with.str("from").unwrap_or_default().trim_end_matches('/').to_owned();
-        let mut to = with.str("to").unwrap_or_default().to_owned();
-        let name = |path: &str| {
-            let path = path.split_once(':').map_or(path, |(_, path)| path);
-            Path::new(path).file_name().and_then(|n| n.to_str()).map(str::to_owned)
-        };
+        let (from, to) = ends(with);
         if name(&from).is_none() {
             problems.push(ParamProblem::new("from", "`from` names no file or folder"));
-        }
-        if to.ends_with('/') || to.ends_with(':') {
-            to.push_str(&name(&from).unwrap_or_default());
         }
         if name(&to).is_none() {
             problems.push(ParamProblem::new("to", "`to` names no file or folder"));

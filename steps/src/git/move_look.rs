@@ -282,7 +282,8 @@ fn spoken(path: &str, side: &Side) -> String {
 }
 
 async fn side(look: &Look, path: &str) -> Result<Side, String> {
-    let path = look.locate(path).map_err(said)?;
+    // It moves what is in the one place to the other one, wherever it is now.
+    let path = look.locate_as_written(path).map_err(said)?;
     let repo = Repo::required(look, &path).await.map_err(said)?;
     let inside = repo.inside(&path).map_err(said)?;
     Ok(Side { path: repo.root().join(&inside), repo, inside })

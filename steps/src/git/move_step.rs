@@ -224,7 +224,7 @@ impl Step for MoveStep {
             before: None,
             after,
         };
-        let message = Value::from(self.message(&seen));
+        let message = self.message(&seen);
         let mut changes = Vec::new();
         if let (None, Source::Whole(source)) = (&seen.target, &seen.source) {
             let each = source.entries.iter().zip(source.paths(&seen.to.path));
@@ -233,10 +233,7 @@ impl Step for MoveStep {
                 change("create", path.display().to_string(), Some(after))
             }));
         }
-        let commit = |side: &super::move_look::Side| {
-            let path = format!("commit in {}", side.repo.root().display());
-            change("create", path, Some(message.clone()))
-        };
+        let commit = |side: &super::move_look::Side| side.repo.commit_change(&message);
         changes.push(commit(&seen.to));
         let (op, words) = match &self.grave {
             Grave::Stub(text) => ("update", text.clone()),
@@ -274,9 +271,7 @@ impl Step for MoveStep {
             grave_there: seen.record.is_none() && fs::symlink_metadata(&seen.grave).is_ok(),
             folders: missing_folders(&seen.to.path),
         };
-        let undo = serde_json::to_value(&before)
-            .map_err(|e| StepError::failed(format!("the undo data cannot be written down: {e}")))?;
-        Ok(Prepared { undo, bytes: None })
+        Prepared::of(&before)
     }
 
     async fn apply(&self, hands: &Hands) -> Result<Applied, StepError> {
@@ -296,7 +291,7 @@ impl Step for MoveStep {
 
     async fn look_back(&self, look: &Look, prepared: &Prepared) -> Observation {
         let back = async {
-            let before = Before::read(prepared).map_err(|e| e.what)?;
+            let before: Before = prepared.read().map_err(|e| e.what)?;
             let seen = self.see(look).await?;
             Ok::<_, String>(before.judge(&seen))
         };
@@ -308,7 +303,7 @@ impl Step for MoveStep {
     }
 
     async fn undo(&self, hands: &Hands, prepared: &Prepared) -> Result<(), StepError> {
-        let before = Before::read(prepared)?;
+        let before: Before = prepared.read()?;
         let seen = self.see(hands).await.map_err(not_started)?;
         match before.judge(&seen) {
             Back::Changed(why) => {

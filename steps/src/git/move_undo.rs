@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use workplan_engine::kind::{Prepared, StepError};
+use workplan_engine::kind::StepError;
 
 use super::manifest::{self, Manifest};
 use super::move_look::{Seen, Source, read};
@@ -45,15 +45,6 @@ enum PutBack {
 }
 
 impl Before {
-    /// Reads the undo data.
-    ///
-    /// # Errors
-    /// When it is not that.
-    pub(super) fn read(prepared: &Prepared) -> Result<Self, StepError> {
-        serde_json::from_value(prepared.undo.clone())
-            .map_err(|e| not_started(format!("the undo data cannot be read: {e}")))
-    }
-
     /// Whether the move is as the step left it, as it was before, or neither.
     pub(super) fn judge(&self, seen: &Seen) -> Back {
         let changed = |path: &Path, how: &str| {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use workplan_engine::kind::{CommandOutcome, Look, StepError};
+use workplan_engine::kind::{Change, CommandOutcome, Look, StepError};
 
 use super::child::{self, CAPTURED};
 
@@ -94,6 +94,16 @@ impl Repo {
     /// Its working tree.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// A commit to come, as a preview shows it.
+    pub(crate) fn commit_change(&self, message: &str) -> Change {
+        Change {
+            op: "create".to_owned(),
+            path: format!("commit in {}", self.root.display()),
+            before: None,
+            after: Some(message.into()),
+        }
     }
 
     /// The path of a file as the repository names it. Links in the folders above it are followed;

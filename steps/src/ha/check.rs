@@ -64,9 +64,10 @@ impl Kind for HaCheck {
 
     fn about(&self) -> &'static str {
         "Asks every PostgreSQL node and the pooler: exactly one primary by SQL, all standbys \
-         stream, the pooler's roles equal the real ones, and the pooler's check user, the \
-         replication user and all client users can log in with the deployed passwords. It names \
-         what would make a failover hang, before any failover."
+         stream, the replication manager runs beside each and has them on record as what they are, \
+         the pooler's roles equal the real ones, and the pooler's check user, the replication user \
+         and all client users can log in with the deployed passwords. It names what would make a \
+         failover hang or not happen, before any failover."
     }
 
     fn params(&self) -> &'static [ParamSpec] {

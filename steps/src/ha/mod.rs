@@ -2,6 +2,7 @@
 
 mod check;
 mod failover;
+mod manager;
 mod topology;
 
 pub use check::HaCheck;

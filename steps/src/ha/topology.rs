@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use workplan_engine::kind::Secret;
-use workplan_platform::sql::{Login, Reader, SimpleQueryRow, SqlError};
+use workplan_platform::sql::{Login, Reader, Row, SimpleQueryRow, SqlError};
 use workplan_platform::{Endpoint, PostgresHa, PostgresNode, SecretKey, View, deployed};
 
 use crate::proof::Finding;
@@ -37,15 +37,15 @@ pub(crate) struct PoolerRow {
 }
 
 /// One inspection.
-struct Inspection<'a> {
+pub(super) struct Inspection<'a> {
     view: &'a dyn View,
-    ha: &'a PostgresHa,
+    pub(super) ha: &'a PostgresHa,
     identity: &'a str,
     users: &'a [String],
     /// Of each single question.
     deadline: Duration,
-    topology: Topology,
-    findings: Vec<Finding>,
+    pub(super) topology: Topology,
+    pub(super) findings: Vec<Finding>,
 }
 
 /// Looks at every node and at the pooler. Each question has its own deadline; one that gets no
@@ -70,13 +70,14 @@ pub(crate) async fn inspect(
     let secrets = inspection.secrets().await;
     inspection.nodes(&secrets).await;
     inspection.replication(&secrets).await;
+    inspection.manager(&secrets).await;
     inspection.logins(&secrets).await;
     inspection.pooler(&secrets).await;
     (inspection.topology, inspection.findings)
 }
 
 /// The deployed passwords by user.
-type Passwords = BTreeMap<String, Secret>;
+pub(super) type Passwords = BTreeMap<String, Secret>;
 
 impl Inspection<'_> {
     fn users(&self) -> impl Iterator<Item = &(String, SecretKey)> {
@@ -129,8 +130,20 @@ impl Inspection<'_> {
         user: &str,
         secrets: &Passwords,
         sql: &str,
-    ) -> Result<Vec<workplan_platform::sql::Row>, SqlError> {
-        let login = self.login(endpoint, user, secrets);
+    ) -> Result<Vec<Row>, SqlError> {
+        self.ask_in("postgres", endpoint, user, secrets, sql).await
+    }
+
+    pub(super) async fn ask_in(
+        &self,
+        database: &str,
+        endpoint: &Endpoint,
+        user: &str,
+        secrets: &Passwords,
+        sql: &str,
+    ) -> Result<Vec<Row>, SqlError> {
+        let mut login = self.login(endpoint, user, secrets);
+        database.clone_into(&mut login.database);
         let asked = async {
             let reader = Reader::connect(self.view, &login, self.deadline).await?;
             reader.rows(sql, &[]).await
@@ -301,7 +314,7 @@ impl Inspection<'_> {
         }
     }
 
-    fn primary(&self) -> Option<&PostgresNode> {
+    pub(super) fn primary(&self) -> Option<&PostgresNode> {
         let primary = self.topology.primary.as_ref()?;
         self.ha.nodes.iter().find(|node| node.name == *primary)
     }
@@ -398,7 +411,7 @@ fn pooler_row(row: &SimpleQueryRow) -> PoolerRow {
     }
 }
 
-fn unanswered(node: &str, error: &SqlError) -> Finding {
+pub(super) fn unanswered(node: &str, error: &SqlError) -> Finding {
     match error {
         SqlError::Refused { .. } => Finding::lasting(format!("`{node}`: {error}")),
         _ => Finding::passing(format!("`{node}`: {error}")),

@@ -12,11 +12,11 @@ use workplan_engine::kind::{
 use workplan_platform::Database as Spec;
 use workplan_platform::sql::Writer;
 
+use super::in_words;
 use super::mark::{Comment, run_of};
 use super::names::{self, ident};
 use super::shared::{self, Entry, Locale};
 use super::site::{SHORT, Site, about, bounded, database_param, end_all_sessions, not_started};
-use super::{in_words, to_json, undo_data};
 
 /// The word of the mark on a database that this kind made.
 pub(super) const MARK: &str = "database";
@@ -229,7 +229,7 @@ impl DatabaseStep {
     }
 
     async fn back(&self, look: &Look, prepared: &Prepared) -> Result<(Back, View), StepError> {
-        let before: Before = undo_data(prepared)?;
+        let before: Before = prepared.read()?;
         let view = self.view(look).await?;
         let changed = |how: &str| {
             Back::Changed(format!("the database `{}` {how}; it is left as it is", self.name))
@@ -265,7 +265,7 @@ impl DatabaseStep {
     ) -> Result<(), StepError> {
         let writer = site.any_writer(&self.name).await?;
         site.end_earlier(&writer).await?;
-        let before: Before = undo_data(prepared)?;
+        let before: Before = prepared.read()?;
         let (back, view) = self.back(hands, prepared).await?;
         self.clear_nascent(hands, &view, &writer).await?;
         match back {
@@ -431,8 +431,7 @@ impl Step for DatabaseStep {
     async fn prepare(&self, look: &Look) -> Result<Prepared, StepError> {
         let view = bounded(look, self.view(look)).await?;
         let database = view.found.map(|found| (found.oid, found.owner));
-        let undo = to_json(&Before { system: view.system, database })?;
-        Ok(Prepared { undo, bytes: None })
+        Prepared::of(&Before { system: view.system, database })
     }
 
     async fn apply(&self, hands: &Hands) -> Result<Applied, StepError> {

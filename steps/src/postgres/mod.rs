@@ -27,13 +27,10 @@ mod shared;
 mod site;
 
 use hmac::{Hmac, Mac};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 use sha2::Sha256;
 
 use workplan_engine::digest::hex;
-use workplan_engine::kind::{Prepared, StepError};
+use workplan_engine::kind::StepError;
 
 pub use compare::Compare;
 pub use copy::Copy;
@@ -48,18 +45,6 @@ fn keyed(key: &[u8], bytes: &[u8]) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
     mac.update(bytes);
     hex(&mac.finalize().into_bytes())
-}
-
-/// Undo data for the journal.
-fn to_json(undo: &impl Serialize) -> Result<Value, StepError> {
-    serde_json::to_value(undo)
-        .map_err(|e| site::not_started(format!("the undo data cannot be written: {e}")))
-}
-
-/// Undo data from the journal.
-fn undo_data<T: DeserializeOwned>(prepared: &Prepared) -> Result<T, StepError> {
-    serde_json::from_value(prepared.undo.clone())
-        .map_err(|e| site::not_started(format!("the undo data cannot be read: {e}")))
 }
 
 /// An error in one sentence, with what to do.

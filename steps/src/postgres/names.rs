@@ -18,6 +18,24 @@ pub(super) fn literal(text: &str) -> String {
     }
 }
 
+/// The length in bytes of a quoted piece at the beginning of a text, with its quotes. With `escapes` a
+/// backslash takes the next character, as in `E'…'`. A piece that does not end is all of the text.
+pub(super) fn quoted_length(text: &str, quote: char, escapes: bool) -> usize {
+    let mut chars = text.char_indices().skip(1).peekable();
+    while let Some((at, c)) = chars.next() {
+        if escapes && c == '\\' {
+            chars.next();
+        } else if c == quote {
+            if chars.peek().is_some_and(|(_, next)| *next == quote) {
+                chars.next();
+            } else {
+                return at + 1;
+            }
+        }
+    }
+    text.len()
+}
+
 /// What is wrong with a name that PostgreSQL would not keep as it is; `None` where nothing is.
 pub(super) fn problem(name: &str) -> Option<String> {
     if name.is_empty() {

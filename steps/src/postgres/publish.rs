@@ -14,13 +14,13 @@ use workplan_platform::sql::Writer;
 
 use super::compare::{Proof, probe};
 use super::copy::{Copied, MARK as COPY};
+use super::in_words;
 use super::mark::Comment;
 use super::names::{self, ident};
 use super::shared::{self, Entry};
 use super::site::{
     SHORT, Site, about, bounded, database_param, end_all_sessions, is_open, not_started,
 };
-use super::{in_words, to_json, undo_data};
 
 /// The word of the mark on a database that was published.
 pub(super) const MARK: &str = "publish";
@@ -291,7 +291,7 @@ impl PublishStep {
     }
 
     async fn back(&self, look: &Look, prepared: &Prepared) -> Result<(Back, View), StepError> {
-        let before: Before = undo_data(prepared)?;
+        let before: Before = prepared.read()?;
         let view = self.view(look).await?;
         let name = self.name()?;
         let reader = view.site.any_reader().await?;
@@ -330,7 +330,7 @@ impl PublishStep {
             }
             Back::Left(entry) => entry,
         };
-        let before: Before = undo_data(prepared)?;
+        let before: Before = prepared.read()?;
         let writer = view.site.any_writer(&entry.name).await?;
         view.site.end_earlier(&writer).await?;
         let comment = entry.comment.clone().without(MARK);
@@ -417,8 +417,7 @@ impl Step for PublishStep {
             let view = self.view(look).await?;
             let staging = self.staging()?.1.to_owned();
             let oid = view.staging.as_ref().map(|entry| entry.oid);
-            let undo = to_json(&Before { system: view.system, oid, staging })?;
-            Ok(Prepared { undo, bytes: None })
+            Prepared::of(&Before { system: view.system, oid, staging })
         })
         .await
     }

@@ -17,7 +17,7 @@ use super::mark::Comment;
 use super::names::{self, ident, literal};
 use super::scram;
 use super::site::{About, Site, about, bounded, database_param, not_started};
-use super::{in_words, keyed, to_json, undo_data};
+use super::{in_words, keyed};
 
 /// The word of the mark on a role that we made.
 const MARK: &str = "role";
@@ -344,7 +344,7 @@ impl RoleStep {
 
     /// Whether the role is as this step left it, as it was before, or neither.
     async fn back(&self, look: &Look, prepared: &Prepared) -> Result<Back, StepError> {
-        let before: Before = undo_data(prepared)?;
+        let before: Before = prepared.read()?;
         let password = self.password(look).await?;
         let (site, about, found) = self.look(look).await?;
         let changed = |how: &str| {
@@ -394,7 +394,7 @@ impl RoleStep {
             Back::Changed(how) => return Err(StepError::failed(how)),
             Back::Left => {}
         }
-        let before: Before = undo_data(prepared)?;
+        let before: Before = prepared.read()?;
         let Some(old) = before.role else { return drop_role(&writer, &self.name).await };
         let stored = match (&old.stored, &prepared.bytes) {
             (None, _) => "NULL".to_owned(),
@@ -536,8 +536,7 @@ impl Step for RoleStep {
                     Some(Old { oid: found.oid, has: found.has, stored })
                 }
             };
-            let undo = to_json(&Before { system: about.system, role })?;
-            Ok(Prepared { undo, bytes })
+            Ok(Prepared { bytes, ..Prepared::of(&Before { system: about.system, role })? })
         })
         .await
     }

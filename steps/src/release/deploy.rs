@@ -52,12 +52,8 @@ enum Back {
 }
 
 impl Before {
-    fn read(prepared: &Prepared) -> Result<Self, StepError> {
-        serde_json::from_value(prepared.undo.clone())
-            .map_err(|e| not_started(format!("the undo data cannot be read: {e}")))
-    }
-
-    fn judge(&self, at: &str, now: Option<&Release>, identity: &str) -> Back {
+    /// `same_values`: the release has the values that this step wants.
+    fn judge(&self, at: &str, now: Option<&Release>, identity: &str, same_values: bool) -> Back {
         let (now, old) = match (now, &self.revision) {
             (None, _) if !self.there => return Back::AsBefore,
             (None, _) => {
@@ -75,7 +71,13 @@ impl Before {
         }
         // Any attempt of this step of this run.
         let ours = identity.rsplit_once(':').map_or(identity, |(run, _)| run);
-        if now.made_by.as_deref().is_some_and(|by| by.starts_with(&format!("{ours}:"))) {
+        let made_by = now.made_by.as_deref().unwrap_or_default();
+        if made_by.starts_with(&format!("{ours}:")) {
+            return Back::AsLeft;
+        }
+        // A later step or run made another revision, and going back from there made this one.
+        if same_values && now.status == ReleaseStatus::Deployed && made_by.starts_with("workplan:")
+        {
             return Back::AsLeft;
         }
         Back::Changed(format!(
@@ -92,6 +94,13 @@ impl DeployStep {
         let view = view(look).map_err(|e| NoSpec::Unreadable(words(e)))?;
         let found = Found::ask(&*view, &spec).await;
         Ok((spec, found.map_err(|e| NoSpec::Unreadable(words(e)))?))
+    }
+
+    /// Whether the release on record has the values that this step wants, as far as that can be told.
+    async fn has_wanted_values(&self, look: &Look) -> bool {
+        let release =
+            |found: &Found| found.release.as_ref().is_some_and(|r| r.chart == self.wanted.chart);
+        self.found(look).await.is_ok_and(|(_, found)| found.same_values && release(&found))
     }
 
     fn outputs(release: Option<&Release>, changed: bool) -> BTreeMap<String, Value> {
@@ -112,6 +121,10 @@ impl Step for DeployStep {
             writes: vec![format!("release/{}", self.wanted.at)],
             claimed: true,
         }
+    }
+
+    fn brings_about(&self) -> Option<String> {
+        Some(format!("{} from chart {}", self.wanted.at, self.wanted.chart))
     }
 
     fn undo_plan(&self) -> UndoPlan {
@@ -186,9 +199,7 @@ impl Step for DeployStep {
             values_digest: r.values_digest,
         });
         let traffic = if there { way_in(&*view, self).await? } else { None };
-        let undo = serde_json::to_value(Before { revision, there, traffic })
-            .map_err(|e| StepError::failed(format!("the undo data cannot be written down: {e}")))?;
-        Ok(Prepared { undo, bytes: None })
+        Prepared::of(&Before { revision, there, traffic })
     }
 
     async fn apply(&self, hands: &Hands) -> Result<Applied, StepError> {
@@ -230,10 +241,12 @@ impl Step for DeployStep {
 
     async fn look_back(&self, look: &Look, prepared: &Prepared) -> Observation {
         let back = async {
-            let before = Before::read(prepared)?;
+            let before: Before = prepared.read()?;
             let view = view(look)?;
             let now = view.release(&self.wanted.at).await?;
-            let back = before.judge(&self.wanted.at.to_string(), now.as_ref(), &look.identity);
+            let same = self.has_wanted_values(look).await;
+            let at = self.wanted.at.to_string();
+            let back = before.judge(&at, now.as_ref(), &look.identity, same);
             let shut = before.traffic == Some(Traffic::Open)
                 && back == Back::AsBefore
                 && way_in(&*view, self).await? == Some(Traffic::Shut);
@@ -248,10 +261,12 @@ impl Step for DeployStep {
     }
 
     async fn undo(&self, hands: &Hands, prepared: &Prepared) -> Result<(), StepError> {
-        let before = Before::read(prepared)?;
+        let before: Before = prepared.read()?;
         let at = &self.wanted.at;
         let platform = operate(hands)?;
-        let judge = |now: Option<&Release>| before.judge(&at.to_string(), now, &hands.identity);
+        let same = self.has_wanted_values(hands).await;
+        let judge =
+            |now: Option<&Release>| before.judge(&at.to_string(), now, &hands.identity, same);
         let mut now = platform.release(at).await?;
         let mut back = judge(now.as_ref());
         if back == Back::AsLeft && now.as_ref().is_some_and(|r| r.status.is_pending()) {

@@ -79,11 +79,6 @@ enum Now {
 }
 
 impl Before {
-    fn read(prepared: &Prepared) -> Result<Self, StepError> {
-        serde_json::from_value(prepared.undo.clone())
-            .map_err(|e| not_started(format!("the undo data cannot be read: {e}")))
-    }
-
     fn is(&self, bytes: Option<&[u8]>) -> bool {
         bytes.map(|b| Digest::of(b).as_str().to_owned()) == self.digest
     }
@@ -353,7 +348,7 @@ impl<S: Source> FileStep<S> {
 
     /// Whether there is something to take back.
     async fn back(&self, look: &Look, prepared: &Prepared) -> Result<(Before, Seen), String> {
-        let before = Before::read(prepared).map_err(said)?;
+        let before: Before = prepared.read().map_err(said)?;
         let path = look.locate(&self.file).map_err(said)?;
         let place = blocking(move || look_at(&path)).await?;
         let changed = |how: &str| {
@@ -467,12 +462,7 @@ impl<S: Source> Step for FileStep<S> {
         }
         changes.extend(site.comparison.differences.into_iter().map(|d| d.change(&file)));
         if let (Some(repo), Some(message)) = (&site.repo, &self.commit) {
-            changes.push(Change {
-                op: "create".to_owned(),
-                path: format!("commit in {}", repo.root().display()),
-                before: None,
-                after: Some(Value::from(message.as_str())),
-            });
+            changes.push(repo.commit_change(message));
         }
         changes
     }
@@ -488,9 +478,7 @@ impl<S: Source> Step for FileStep<S> {
             digest: site.bytes().map(|b| Digest::of(b).as_str().to_owned()),
             rest: rest(&site.written.tree, site.wanted.keys()),
         };
-        let undo = serde_json::to_value(&before)
-            .map_err(|e| StepError::failed(format!("the undo data cannot be written down: {e}")))?;
-        Ok(Prepared { undo, bytes: site.place.file.map(|f| f.bytes) })
+        Ok(Prepared { bytes: site.place.file.map(|f| f.bytes), ..Prepared::of(&before)? })
     }
 
     async fn apply(&self, hands: &Hands) -> Result<Applied, StepError> {

@@ -19,6 +19,7 @@ mod require;
 mod scalar;
 mod set;
 mod sops;
+mod text;
 mod wanted;
 
 pub use capture::ValuesCapture;

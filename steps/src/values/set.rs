@@ -12,6 +12,7 @@ use workplan_platform::values::Values;
 
 use super::file_step::{FileStep, SHA256, Source};
 use super::path::{self, Path, show};
+use super::text::{Composed, text_leaves};
 use super::wanted::Wanted;
 use crate::files::{file_and_commit, not_started};
 
@@ -35,6 +36,11 @@ const PARAMS: &[ParamSpec] = &[
         "secrets",
         ParamType::Secrets,
         "Dotted keys with secret references. The file has to be one of SOPS, whose rules encrypt these keys.",
+    ),
+    optional(
+        "texts",
+        ParamType::Value,
+        "Dotted keys with texts that hold secrets: `{text: \"redis://:{password}@host/0\", with: {password: SECRET}}`. The secret is put in as it is; the rules of the file have to encrypt these keys.",
     ),
     optional("remove", ParamType::Strings, "Dotted keys that shall not be there."),
     optional("commit", ParamType::String, "Commits the file, and nothing else, with this message."),
@@ -76,6 +82,7 @@ impl Kind for ValuesSet {
         let mut problems = file_and_commit(with);
         let set = plain_leaves(with, &mut problems);
         let secrets = secret_leaves(with, &mut problems);
+        let texts = text_leaves(with, &mut problems);
         let mut remove = Vec::new();
         for key in with.strings("remove") {
             match path::parse(&key) {
@@ -83,9 +90,14 @@ impl Kind for ValuesSet {
                 Err(why) => problems.push(ParamProblem::new("remove", why)),
             }
         }
-        if set.is_empty() && secrets.is_empty() && remove.is_empty() && problems.is_empty() {
+        if set.is_empty()
+            && secrets.is_empty()
+            && texts.is_empty()
+            && remove.is_empty()
+            && problems.is_empty()
+        {
             problems.push(
-                ParamProblem::new("", "neither `set` nor `secrets` nor `remove` names a key")
+                ParamProblem::new("", "none of `set`, `secrets`, `texts` and `remove` names a key")
                     .with_help("`set: {a.b: value}`"),
             );
         }
@@ -93,6 +105,7 @@ impl Kind for ValuesSet {
             .iter()
             .map(|(p, _)| p)
             .chain(secrets.iter().map(|(p, _)| p))
+            .chain(texts.iter().map(|(p, _)| p))
             .chain(&remove)
             .collect();
         problems.extend(overlaps(&all));
@@ -102,7 +115,7 @@ impl Kind for ValuesSet {
         Ok(Box::new(FileStep {
             file: with.str("file").unwrap_or_default().to_owned(),
             commit: with.str("commit").map(str::to_owned),
-            source: Given { set, secrets, remove },
+            source: Given { set, secrets, texts, remove },
         }))
     }
 }
@@ -162,6 +175,7 @@ pub(super) fn overlaps(all: &[&Path]) -> Vec<ParamProblem> {
 struct Given {
     set: Vec<(Path, Value)>,
     secrets: Vec<(Path, SecretRef)>,
+    texts: Vec<(Path, Composed)>,
     remove: Vec<Path>,
 }
 
@@ -188,9 +202,13 @@ pub(super) async fn fetch(
 #[async_trait]
 impl Source for Given {
     async fn wanted(&self, look: &Look, _now: &Values) -> Result<Wanted, StepError> {
+        let mut secret = fetch(look, &self.secrets).await?;
+        for (path, text) in &self.texts {
+            secret.push((path.clone(), text.compose(look).await?));
+        }
         Ok(Wanted {
             plain: self.set.clone(),
-            secret: fetch(look, &self.secrets).await?,
+            secret,
             absent: self.remove.clone(),
             ..Wanted::default()
         })

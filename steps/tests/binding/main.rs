@@ -10,4 +10,5 @@ mod names;
 mod races;
 mod references;
 mod shapes;
+mod supersede;
 mod support;

@@ -13,7 +13,7 @@ use workplan_engine::kind::{Hands, Past, Place};
 use workplan_engine::process::ServiceEntry;
 use workplan_platform::local::LocalOperate;
 use workplan_platform::sql::{Login, Reader, Writer};
-use workplan_platform::values::Values;
+use workplan_platform::values::{Values, written};
 use workplan_platform::{Endpoint, Operate, PostgresHa, ReleaseRef, ReleaseSpec, View, deployed};
 
 use super::local::{keep, next_ports};
@@ -58,29 +58,37 @@ pub(crate) fn has_cluster() -> bool {
     has
 }
 
-/// Timings that find a fault as soon as can be; a test waits for them.
+/// The values that are shipped, with passwords, and with what tests read or wait for.
 fn values() -> Value {
-    json!({
-        "postgresql": {
-            "password": format!("postgres-{HARD}"),
-            "repmgrPassword": format!("repmgr-{HARD}"),
-            "repmgrConnectTimeout": 1,
-            "repmgrReconnectAttempts": 2,
-            "repmgrReconnectInterval": 1,
-            "extraEnvVars": [{"name": "REPMGR_MONITOR_INTERVAL_SECS", "value": "1"}],
-            // Who logs in is read in the log.
-            "extendedConf": "log_connections = on\nfsync = off\n",
-        },
-        "pgpool": {
-            "adminPassword": format!("admin-{HARD}"),
-            "srCheckPassword": format!("check-{HARD}"),
-            "customUsers": {"usernames": APP, "passwords": format!("app-{HARD}")},
-            "configuration": "health_check_period = 1\nhealth_check_timeout = 2\n\
-                health_check_max_retries = 0\nconnect_timeout = 1000\nsr_check_period = 1\n\
-                search_primary_node_timeout = 20\nfailover_on_backend_shutdown = off\n\
-                auto_failback = on\nauto_failback_interval = 1\nconnection_cache = off\n",
-        },
-    })
+    let shipped = include_bytes!("../../../helm/postgresql-ha-values.yaml").to_vec();
+    let shipped = written(Path::new("postgresql-ha-values.yaml"), shipped).unwrap();
+    let mut values = Value::Object(shipped.tree);
+    let pooler = values["pgpool"]["configuration"].as_str().unwrap().to_owned();
+    for (part, more) in [
+        (
+            "postgresql",
+            json!({
+                "password": format!("postgres-{HARD}"),
+                "repmgrPassword": format!("repmgr-{HARD}"),
+                // Who logs in is read in the log.
+                "extendedConf": "log_connections = on\nfsync = off\n",
+            }),
+        ),
+        (
+            "pgpool",
+            json!({
+                "adminPassword": format!("admin-{HARD}"),
+                "srCheckPassword": format!("check-{HARD}"),
+                "customUsers": {"usernames": APP, "passwords": format!("app-{HARD}")},
+                // Each login of a client is one at a server, so that the log has it.
+                "configuration": format!("{pooler}\nconnection_cache = off\n"),
+            }),
+        ),
+    ] {
+        let Value::Object(more) = more else { unreachable!() };
+        values[part].as_object_mut().unwrap().extend(more);
+    }
+    values
 }
 
 /// What a values file would keep encrypted.
@@ -185,11 +193,17 @@ impl ClusterSite {
 
     /// Does SQL on the node that leads.
     pub(crate) fn sql(&self, sql: &str) {
+        self.sql_in("postgres", sql);
+    }
+
+    /// The same in a database.
+    pub(crate) fn sql_in(&self, database: &str, sql: &str) {
         let leader = self.leading().pop().unwrap();
         let node = self.ha().nodes.into_iter().find(|n| n.name == leader).unwrap();
         block(async {
             let operate = self.operate();
-            let login = self.login(&operate, &node.endpoint).await;
+            let mut login = self.login(&operate, &node.endpoint).await;
+            login.database = database.to_owned();
             Writer::connect(&operate, &login, DEADLINE).await.unwrap().run(sql).await.unwrap();
         });
     }
@@ -224,7 +238,12 @@ impl ClusterSite {
 
     /// The pooler's process.
     pub(crate) fn pooler(&self) -> ServiceEntry {
-        let entry = self.file("postgresql-ha-pgpool-0", "pgpool.service.json");
+        self.server("postgresql-ha-pgpool-0", "pgpool")
+    }
+
+    /// The process of a container.
+    pub(crate) fn server(&self, pod: &str, container: &str) -> ServiceEntry {
+        let entry = self.file(pod, &format!("{container}.service.json"));
         ServiceEntry::read(&entry).unwrap().unwrap()
     }
 

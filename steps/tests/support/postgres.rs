@@ -3,11 +3,13 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use nix::unistd::{User, chown, geteuid};
@@ -230,11 +232,21 @@ impl Postgres {
     }
 }
 
-/// A port outside of the range that outgoing connections use.
+/// A port outside of the range that outgoing connections use, for this test process as long as it
+/// lives: where a server has gone, no other one answers, of this process or of another.
 fn free_port() -> u16 {
+    /// What says whose a port is; gone with the process.
+    static CLAIMED: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
     let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    let claim = |port: &u16| {
+        let name = SocketAddr::from_abstract_name(format!("workplan-test-port-{port}")).unwrap();
+        let Ok(claim) = UnixListener::bind_addr(&name) else { return false };
+        let free = TcpListener::bind(("127.0.0.1", *port)).is_ok();
+        CLAIMED.lock().unwrap().push(claim);
+        free
+    };
     (0..2_000)
         .map(|n| 20_000 + (first - 20_000 + n * 7) % 12_000)
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .find(claim)
         .expect("no free port")
 }

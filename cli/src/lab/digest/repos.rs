@@ -69,6 +69,8 @@ enum Sort {
     Sops,
     /// A workplan, into which runs write.
     Workplan,
+    /// What says where something went, with date, commit and digest of ciphertext.
+    Tombstone,
 }
 
 impl Sort {
@@ -77,6 +79,8 @@ impl Sort {
             Self::Sops
         } else if path.starts_with("workplans/") && path.ends_with(".md") {
             Self::Workplan
+        } else if path.rsplit('/').next() == Some("MOVED.md") {
+            Self::Tombstone
         } else {
             Self::Plain
         }
@@ -134,6 +138,10 @@ async fn special(
             let text = without_runs(&String::from_utf8_lossy(bytes));
             Ok(json!(sha256(text.as_bytes())))
         }
+        Sort::Tombstone => {
+            let text = String::from_utf8_lossy(bytes);
+            Ok(json!(text.lines().map(without_record).collect::<Vec<_>>()))
+        }
         Sort::Sops => {
             let opened = open(look, path, bytes).await?;
             let values = match opened {
@@ -158,6 +166,14 @@ async fn open(
     let mut copy = tempfile::Builder::new().suffix(".sops.yaml").tempfile().map_err(no)?;
     copy.write_all(bytes).map_err(no)?;
     Ok(values::read(look, copy.path()).await.map_err(|e| e.to_string()))
+}
+
+/// A line of a tombstone without its parenthesis: the day, the commit, and the digest of what was
+/// moved, which for a sealed file is one of ciphertext.
+fn without_record(line: &str) -> &str {
+    line.rsplit_once(" (")
+        .filter(|(_, record)| record.contains("; commit "))
+        .map_or(line, |(l, _)| l)
 }
 
 /// A workplan without the day and the run that wrote into it.

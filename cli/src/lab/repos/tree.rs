@@ -63,6 +63,11 @@ pub(super) const WORKPLAN: &str =
     include_str!("../../../../workplans/RAIL-PL-WP-0001-platform-baseline.md");
 /// See [`WORKPLAN`].
 pub(crate) const PLAN: &str = include_str!("../../../../plans/RAIL-PL-WP-0001.yaml");
+/// The rules of the team that the plan opts in to.
+pub(super) const POLICIES: &[(&str, &str)] = &[
+    ("policies/adr-003.yaml", include_str!("../../../../policies/adr-003.yaml")),
+    ("policies/d3.yaml", include_str!("../../../../policies/d3.yaml")),
+];
 /// See [`WORKPLAN`].
 pub(super) const POSTGRES_VALUES: &str = include_str!("../../../../helm/postgresql-ha-values.yaml");
 /// See [`WORKPLAN`].

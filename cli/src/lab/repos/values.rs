@@ -5,9 +5,8 @@ use serde_json::Value;
 use crate::lab::shape::Shape;
 
 /// Names of keys whose values are secret; SOPS encrypts these and nothing else, so that a diff of
-/// the rest can be read.
-pub(super) const SECRET_KEYS: &str =
-    "^(.*[pP]assword|passwords|PASSWD|SECRET_KEY|INTERNAL_TOKEN|JWT_SECRET|LFS_JWT_SECRET)$";
+/// the rest can be read. Those of the last three are connection strings with a password in them.
+pub(super) const SECRET_KEYS: &str = "^(.*[pP]assword|passwords|PASSWD|SECRET_KEY|INTERNAL_TOKEN|JWT_SECRET|LFS_JWT_SECRET|PROVIDER_CONFIG|HOST|CONN_STR)$";
 
 /// `.sops.yaml` of a repository.
 pub(super) fn sops_rules(recipient: &str) -> String {
@@ -61,6 +60,7 @@ gitea:
     database:
       # Below what the pooler has for clients: the next one would be refused.
       MAX_OPEN_CONNS: 20
+      CONN_MAX_LIFETIME: 5m
     service:
       DISABLE_REGISTRATION: true
     log:

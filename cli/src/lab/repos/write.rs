@@ -12,7 +12,7 @@ use crate::lab::tool;
 /// Where the workplan lies in its repository.
 pub(crate) const WORKPLAN: &str = "workplans/RAIL-PL-WP-0001-platform-baseline.md";
 const GITEA_VALUES: &str = "helm/gitea-values.sops.yaml";
-/// How the line begins that asks before the outage.
+/// How the lines begin that ask before an outage.
 const GATE: &str = "    gate: {approve: ";
 /// Everything in a lab was committed then.
 const WHEN: &str = "2026-03-11T09:00:00+00:00";
@@ -42,6 +42,9 @@ pub(crate) fn write(
     let platform = folder.repo("railiance-platform");
     put(&platform.join(WORKPLAN), tree::WORKPLAN, false)?;
     put(&platform.join("plans/RAIL-PL-WP-0001.yaml"), &plan(), false)?;
+    for (path, text) in tree::POLICIES {
+        put(&platform.join(path), text, false)?;
+    }
     put(&platform.join("helm/postgresql-ha-values.yaml"), tree::POSTGRES_VALUES, false)?;
     put(&platform.join("helm/valkey-values.yaml"), tree::VALKEY_VALUES, false)?;
     put(&folder.target(), &target::target(shape, ports), false)?;
@@ -52,7 +55,7 @@ pub(crate) fn write(
 }
 
 /// The plan as the lab's copy has it: what happens here is written into the lab's own workplan, and
-/// nobody has to be asked before a rehearsal's outage.
+/// nobody has to be asked before a rehearsal's outages.
 fn plan() -> String {
     let plan = tree::PLAN.replacen("target_of_record: production", "target_of_record: lab", 1);
     plan.split_inclusive('\n').filter(|line| !line.starts_with(GATE)).collect()
@@ -93,7 +96,9 @@ mod tests {
     fn the_labs_plan_writes_back_in_the_lab() {
         assert!(tree::PLAN.contains("target_of_record: production"));
         assert!(plan().contains("\ntarget_of_record: lab\n"));
-        assert_eq!(plan().lines().count() + 1, tree::PLAN.lines().count());
+        let gates = tree::PLAN.lines().filter(|line| line.starts_with(GATE)).count();
+        assert_eq!(gates, 2, "one for each outage");
+        assert_eq!(plan().lines().count() + gates, tree::PLAN.lines().count());
         assert!(tree::PLAN.contains(GATE) && !plan().contains(GATE));
     }
 

@@ -113,6 +113,7 @@ impl Binder<'_> {
         self.holds(&mut built.steps, &mut before);
         let mut sources = self.races(&built.resources, &order, &mut before);
         self.silent(&built.resources, &order, &mut before);
+        self.supersede(&mut built, &order, &mut before);
         for (ix, step) in built.steps.iter_mut().enumerate() {
             step.sources = std::mem::take(&mut sources[ix]);
             step.sources.extend(&implied[ix]);
@@ -235,6 +236,7 @@ fn reorder(mut plan: Plan, order: &[StepIx]) -> Plan {
         moved(&mut step.needs);
         moved(&mut step.holds);
         moved(&mut step.sources);
+        step.superseded_by = step.superseded_by.map(|ix| place[ix]);
     }
     for task in &mut plan.tasks {
         moved(&mut task.steps);

@@ -19,6 +19,8 @@ pub(super) struct Built {
     pub(super) resources: Vec<Resources>,
     /// How each would be taken back; `None` where the step could not be built.
     pub(super) undo: Vec<Option<UndoPlan>>,
+    /// What each brings about from what it reads.
+    pub(super) brings: Vec<Option<String>>,
     /// Which of them wait for a person.
     pub(super) waits: Vec<bool>,
     /// References to outputs, each with the step that holds it.
@@ -51,6 +53,7 @@ impl Binder<'_> {
             retry: placed.raw.retry,
             holds: Vec::new(),
             sources: Vec::new(),
+            superseded_by: None,
             point_of_no_return: placed.raw.point_of_no_return,
             always: false,
             retired: false,
@@ -60,6 +63,7 @@ impl Binder<'_> {
         // What could not be built was reported; nothing is said about its claims.
         built.resources.push(Resources { claimed: true, ..Resources::default() });
         built.undo.push(None);
+        built.brings.push(None);
         built.waits.push(false);
         if let Some(kind) = self.kind(&file, &uses) {
             step.class = kind.class();
@@ -99,6 +103,7 @@ impl Binder<'_> {
             Ok(step) => {
                 built.resources[ix] = step.resources();
                 built.undo[ix] = Some(step.undo_plan());
+                built.brings[ix] = step.brings_about();
                 built.waits[ix] = step.waits().is_some();
             }
             Err(mut problems) => {

@@ -21,5 +21,6 @@ mod outputs;
 mod place;
 mod precondition;
 mod races;
+mod supersede;
 
 pub use binder::{Binding, Sources, bind};

@@ -129,7 +129,7 @@ impl Binder<'_> {
 /// One name for one resource: `file/REL` is taken from the workplan's folder, and `.`, `..` and
 /// doubled slashes are resolved by their letters alone. Links are not followed: the check must
 /// give the same answer on another machine.
-fn canonical(name: &str, base: &Path) -> String {
+pub(super) fn canonical(name: &str, base: &Path) -> String {
     let Some(path) = name.strip_prefix("file/") else { return name.to_owned() };
     let mut out = PathBuf::new();
     for part in base.join(path).components() {

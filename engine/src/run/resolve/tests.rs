@@ -14,6 +14,8 @@ struct Case {
     settled: HashSet<StepIx>,
     forced: HashSet<StepIx>,
     edited: HashSet<StepIx>,
+    /// Steps that were done before.
+    before: HashSet<StepIx>,
     blind: HashSet<StepIx>,
     /// Steps of which a look says nothing.
     unseen: HashSet<StepIx>,
@@ -37,6 +39,9 @@ impl Knowledge for Case {
     }
     fn edited(&self, step: StepIx) -> bool {
         self.edited.contains(&step)
+    }
+    fn done_before(&self, step: StepIx) -> Option<String> {
+        self.before.contains(&step).then(|| "run 1".to_owned())
     }
     fn bracket_open(&self, bracket: usize) -> bool {
         self.open.contains(&bracket)
@@ -73,6 +78,7 @@ impl Case {
             settled: HashSet::new(),
             forced: HashSet::new(),
             edited: HashSet::new(),
+            before: HashSet::new(),
             blind: HashSet::new(),
             unseen: HashSet::new(),
             gives: HashSet::new(),
@@ -112,6 +118,7 @@ impl Case {
             retry: None,
             holds: Vec::new(),
             sources: Vec::new(),
+            superseded_by: None,
             point_of_no_return: false,
             always: false,
             retired: false,
@@ -489,4 +496,69 @@ fn a_proof_alone_opens_no_bracket() {
     assert_eq!(case.due(None), ["works"]);
     case.seen.insert(switch, Seen::Absent);
     assert_eq!(case.due(None), ["stop", "switch", "works", "start"]);
+}
+
+/// Two deploys of one release, what the second one reads is written between them: deploy, values,
+/// deploy again. The first was done before.
+fn superseded() -> (Case, [StepIx; 3]) {
+    let mut case = Case::new();
+    let first = case.step("first", &[]);
+    case.task("T02", TaskStatus::Todo);
+    let values = case.step("values", &[first]);
+    let second = case.step("second", &[values]);
+    case.plan.steps[second].sources = vec![values];
+    // It proves something, so that it is looked at for its own sake.
+    case.plan.steps[first].proves = true;
+    case.plan.steps[first].superseded_by = Some(second);
+    case.before.insert(first);
+    (case, [first, values, second])
+}
+
+#[test]
+fn what_a_later_step_settles_is_not_done_again() {
+    let (mut case, [first, values, second]) = superseded();
+    // The values are written, the deploy did not come to it.
+    case.so(&[values]);
+    for seen in [Seen::Absent, Seen::Half("begun".to_owned())] {
+        case.seen.insert(first, seen);
+        let marks = case.resolve(None);
+        let Mark::So(so) = &marks[first] else { panic!("{:?}", marks[first]) };
+        assert_eq!(so.record.as_deref(), Some("run 1, superseded by `second`"));
+        assert!(marks[second].is_due());
+    }
+    // All of it was done: the first one differs, and nothing is to be done.
+    case.so(&[second]);
+    assert_eq!(case.due(None), [""; 0]);
+    assert!(case.looks.contains(&second), "the one that it is left to is looked at");
+}
+
+#[test]
+fn what_was_never_done_is_done_whatever_comes_later() {
+    let (mut case, [first, values, _]) = superseded();
+    case.before.clear();
+    assert_eq!(case.due(None), ["first", "values", "second"]);
+    case.so(&[values]);
+    assert_eq!(case.due(None), ["first", "second"]);
+    // Nor is what cannot be told, or what is asked for by order.
+    case.before.insert(first);
+    case.seen.insert(first, Seen::Unknown("no answer".to_owned()));
+    assert_eq!(case.due(None), ["first", "second"]);
+    case.seen.remove(&first);
+    case.forced.insert(first);
+    assert!(case.due(None).contains(&"first"));
+}
+
+#[test]
+fn a_later_step_that_does_not_come_settles_nothing() {
+    let (mut case, [_, values, second]) = superseded();
+    case.so(&[values]);
+    assert_eq!(case.due(Some(Scope::Task("T01".to_owned()))), ["first"]);
+    assert_eq!(case.due(Some(Scope::Only("first".to_owned()))), ["first"]);
+    // Done before, it has settled it.
+    case.before.insert(second);
+    assert_eq!(case.due(Some(Scope::Task("T01".to_owned()))), ["second"]);
+    case.before.remove(&second);
+    let task = case.plan.steps[second].task;
+    case.plan.tasks[task].status = TaskStatus::Cancelled;
+    assert_eq!(case.due(None), ["first"]);
 }

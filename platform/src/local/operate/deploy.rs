@@ -27,9 +27,15 @@ pub(super) struct Change<'c> {
 }
 
 impl<'c> Change<'c> {
-    fn of(spec: &'c ReleaseSpec, version: Option<&'c str>, status: ReleaseStatus) -> Self {
-        let (chart, values) = (spec.chart.as_str(), &spec.values);
-        Self { chart, version, values, status, shut: Some(spec.quarantine), note: None }
+    fn of(spec: &'c ReleaseSpec, status: ReleaseStatus) -> Self {
+        Self {
+            chart: &spec.chart,
+            version: spec.version.as_deref(),
+            values: &spec.values,
+            status,
+            shut: Some(spec.quarantine),
+            note: None,
+        }
     }
 }
 
@@ -51,9 +57,7 @@ impl LocalOperate {
             let Some(begun) = newest.filter(same).map(|r| r.status) else {
                 return Err(left_behind(&spec.at));
             };
-            let version = spec.version.as_deref();
-            let change = Change::of(spec, version, begun);
-            return self.change(&act, record, &key, change).await;
+            return self.change(&act, record, &key, Change::of(spec, begun)).await;
         }
         if let Some(newest) = record.as_ref().and_then(Record::newest)
             && newest.status == ReleaseStatus::Deployed
@@ -73,7 +77,7 @@ impl LocalOperate {
             None => ReleaseStatus::PendingInstall,
             Some(_) => ReleaseStatus::PendingUpgrade,
         };
-        self.change(&act, record, &key, Change::of(spec, spec.version.as_deref(), status)).await
+        self.change(&act, record, &key, Change::of(spec, status)).await
     }
 
     /// Makes a new revision: recorded as pending before the first effect, and as what became of it

@@ -4,7 +4,7 @@
 //! names in double quotes (`--quote-all-identifiers`) a role is one word there. What stands inside
 //! of functions and views is text to us and stays as it is.
 
-use crate::postgres::names::ident;
+use crate::postgres::names::{ident, quoted_length};
 use crate::postgres::portrait::Roles;
 
 /// The script with roles renamed.
@@ -167,9 +167,11 @@ impl<'t> Iterator for Words<'t> {
                     self.at += block_comment(rest);
                     continue;
                 }
-                '"' => quoted(rest, '"', false),
-                '\'' => quoted(rest, '\'', false),
-                'E' | 'e' if rest[1..].starts_with('\'') => 1 + quoted(&rest[1..], '\'', true),
+                '"' => quoted_length(rest, '"', false),
+                '\'' => quoted_length(rest, '\'', false),
+                'E' | 'e' if rest[1..].starts_with('\'') => {
+                    1 + quoted_length(&rest[1..], '\'', true)
+                }
                 '$' => dollar(rest).unwrap_or(1),
                 // `psql`'s own words go to the end of the line.
                 '\\' => rest.find('\n').unwrap_or(rest.len()),
@@ -183,22 +185,6 @@ impl<'t> Iterator for Words<'t> {
             return Some((start, &rest[..length]));
         }
     }
-}
-
-fn quoted(text: &str, quote: char, escapes: bool) -> usize {
-    let mut chars = text.char_indices().skip(1).peekable();
-    while let Some((at, c)) = chars.next() {
-        if escapes && c == '\\' {
-            chars.next();
-        } else if c == quote {
-            if chars.peek().is_some_and(|(_, next)| *next == quote) {
-                chars.next();
-            } else {
-                return at + 1;
-            }
-        }
-    }
-    text.len()
 }
 
 /// The length of `$tag$ … $tag$` at the beginning of a text.

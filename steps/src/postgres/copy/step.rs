@@ -22,12 +22,12 @@ use crate::postgres::compare::{Probe, probe};
 use crate::postgres::database::{create, drop_database, rename};
 use crate::postgres::fence;
 use crate::postgres::guard::Guard;
+use crate::postgres::in_words;
 use crate::postgres::mark::{Comment, run_of};
 use crate::postgres::names::{self, ident};
 use crate::postgres::portrait::{Frozen, Roles};
 use crate::postgres::shared::{self, Entry, some};
 use crate::postgres::site::{Site, about, bounded, end_sessions, not_started};
-use crate::postgres::{in_words, to_json, undo_data};
 
 /// One `postgres.copy` step.
 pub(super) struct CopyStep {
@@ -428,7 +428,7 @@ impl CopyStep {
         prepared: &Prepared,
     ) -> Result<Observation, StepError> {
         let Scene { names, to } = scene;
-        let before: Before = undo_data(prepared)?;
+        let before: Before = prepared.read()?;
         let reader = to.any_reader().await?;
         if about(&reader).await?.system != before.system {
             return Ok(Observation::unknown("another server answers there"));
@@ -497,7 +497,7 @@ impl CopyStep {
             Seen::Half(_) => return self.clear(hands, scene).await,
             Seen::Done => {}
         }
-        let before: Before = undo_data(prepared)?;
+        let before: Before = prepared.read()?;
         self.end_earlier(hands, to).await?;
         let admin = to.any_writer(&names.name).await?;
         drop_subscriptions(to, &names.name, &admin).await?;
@@ -628,8 +628,7 @@ impl Step for CopyStep {
                     }
                 }
             };
-            let undo = to_json(&Before { system, was_there })?;
-            Ok(Prepared { undo, bytes: None })
+            Prepared::of(&Before { system, was_there })
         })
         .await
     }

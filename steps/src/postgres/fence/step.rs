@@ -16,11 +16,11 @@ use workplan_platform::{Database, PlatformError};
 use super::mark::{Fenced, MARK};
 use super::obstacles;
 use super::sessions::{SESSIONS, Session, end_all, of_run, session};
+use crate::postgres::in_words;
 use crate::postgres::mark::Mark;
 use crate::postgres::names::ident;
 use crate::postgres::shared::{self, Entry, some};
 use crate::postgres::site::{Site, about, bounded, is_pooled, not_started};
-use crate::postgres::{in_words, to_json, undo_data};
 
 /// One `postgres.fence` step.
 pub(super) struct FenceStep {
@@ -267,7 +267,7 @@ impl FenceStep {
     }
 
     async fn back(&self, look: &Look, prepared: &Prepared) -> Result<(Back, View), StepError> {
-        let before: Before = undo_data(prepared)?;
+        let before: Before = prepared.read()?;
         let view = self.view(look).await?;
         let named = format!("`{}`", view.entry.name);
         let changed = |how: String| Back::Changed(format!("{how}; it is left as it is"));
@@ -428,8 +428,7 @@ impl Step for FenceStep {
         bounded(look, async {
             let view = self.view(look).await?;
             let open = self.before(&view);
-            let undo = to_json(&Before { system: view.system, oid: view.entry.oid, open })?;
-            Ok(Prepared { undo, bytes: None })
+            Prepared::of(&Before { system: view.system, oid: view.entry.oid, open })
         })
         .await
     }

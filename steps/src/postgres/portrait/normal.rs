@@ -12,6 +12,8 @@
 //! Both are brought to the second form here, on the words and the tree of brackets alone. Nothing
 //! is taken for equal that means something else.
 
+use crate::postgres::names::quoted_length;
+
 /// A piece of an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Node {
@@ -45,8 +47,8 @@ fn words(text: &str) -> Vec<String> {
                 rest = &rest[c.len_utf8()..];
                 continue;
             }
-            '\'' | '"' => quoted(rest, first, false),
-            'E' if rest[1..].starts_with('\'') => 1 + quoted(&rest[1..], '\'', true),
+            '\'' | '"' => quoted_length(rest, first, false),
+            'E' if rest[1..].starts_with('\'') => 1 + quoted_length(&rest[1..], '\'', true),
             c if is_name(c) => rest.find(|c| !is_name(c)).unwrap_or(rest.len()),
             '(' | ')' | '[' | ']' | ',' | ';' => 1,
             _ => rest
@@ -61,23 +63,6 @@ fn words(text: &str) -> Vec<String> {
 
 fn is_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '$' || c == '.' || !c.is_ascii()
-}
-
-/// The length of a quoted piece at the beginning of a text.
-fn quoted(text: &str, quote: char, escapes: bool) -> usize {
-    let mut chars = text.char_indices().skip(1).peekable();
-    while let Some((at, c)) = chars.next() {
-        if escapes && c == '\\' {
-            chars.next();
-        } else if c == quote {
-            if chars.peek().is_some_and(|(_, next)| *next == quote) {
-                chars.next();
-            } else {
-                return at + 1;
-            }
-        }
-    }
-    text.len()
 }
 
 fn tree(words: &mut std::iter::Peekable<std::vec::IntoIter<String>>) -> Vec<Node> {

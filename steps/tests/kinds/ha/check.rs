@@ -82,20 +82,26 @@ async fn a_missing_entry_of_the_pooler_is_named() {
         let lines = whole.lines().filter(|line| !line.starts_with(&format!("{user}:")));
         lines.map(|line| format!("{line}\n")).collect::<String>()
     };
+    // A process of the pooler that has found a user in the file once does not read it again, unless
+    // it is told to.
+    let rewrite = |text: String| {
+        fs::write(&path, text).unwrap();
+        site.pooler().signal(nix::sys::signal::Signal::SIGHUP);
+    };
     // A client's.
-    fs::write(&path, without("app")).unwrap();
+    rewrite(without("app"));
     let end = Instant::now() + SECONDS;
-    // A child of the pooler that has read the file a moment ago may still let it in.
+    // They hear of it one by one.
     let said = loop {
         match check(&site, json!({"users": ["app"]})).await {
             Err(error) => break error.said.join("\n"),
             Ok(_) => assert!(Instant::now() < end, "a missing entry is not seen"),
         }
     };
-    fs::write(&path, &whole).unwrap();
+    rewrite(whole.clone());
     assert!(said.contains("`pool_passwd` entry for `app` is missing or wrong"), "{said}");
     // The check's own: logins go on until the pooler has given up all nodes.
-    fs::write(&path, without("sr_check_user")).unwrap();
+    rewrite(without("sr_check_user"));
     let end = Instant::now() + SECONDS;
     let said = loop {
         match check(&site, json!({})).await {
@@ -103,9 +109,52 @@ async fn a_missing_entry_of_the_pooler_is_named() {
             Ok(_) => assert!(Instant::now() < end, "a check that cannot log in is not seen"),
         }
     };
-    fs::write(&path, &whole).unwrap();
+    rewrite(whole.clone());
     restart_pooler(&site);
     assert!(said.contains("cannot log in") && said.contains("sr-check-password"), "{said}");
+}
+
+/// Replication goes on in each of these cases; a failover would not happen.
+#[tokio::test]
+async fn what_the_replication_manager_would_not_do_is_named() {
+    if !has_cluster() {
+        return;
+    }
+    let site = ClusterSite::lend();
+    let leader = site.leading().pop().unwrap();
+    let mut standbys: Vec<String> = site.ha().nodes.into_iter().map(|n| n.name).collect();
+    standbys.retain(|name| *name != leader);
+    let [one, other] = &standbys[..] else { panic!("{standbys:?}") };
+    let follow = |whom: &str| {
+        let sql = "update repmgr.nodes set upstream_node_id = (select node_id from repmgr.nodes \
+                   where node_name = ";
+        site.sql_in("repmgr", &format!("{sql}'{whom}') where node_name = '{one}'"));
+    };
+    follow(other);
+    let said = findings(&site).await.join("\n");
+    follow(&leader);
+    let sentence = format!("`{one}` on record as following `{other}`, not `{leader}`");
+    assert!(said.contains(&sentence), "{said}");
+    // Its daemon alone, as by the OOM killer.
+    site.server(other, "repmgrd").signal(nix::sys::signal::Signal::SIGKILL);
+    let end = Instant::now() + SECONDS;
+    let said = loop {
+        // The server hears of it when its process is gone from the table.
+        match check(&site, json!({"users": ["app"]})).await {
+            Err(error) => break error.said.join("\n"),
+            Ok(_) => assert!(Instant::now() < end, "a missing repmgrd is not seen"),
+        }
+    };
+    assert!(said.contains(&format!("repmgrd of `{other}` does not run")), "{said}");
+    // A deploy brings it back; and a crash that a server recovers from leaves all as it was.
+    site.deploy(|_| {});
+    check(&site, json!({"users": ["app"], "wait": "10s"})).await.unwrap();
+    let sql = "select pid from pg_stat_activity where backend_type = 'checkpointer'";
+    let pid: i32 = site.ask(sql).pop().unwrap().parse().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
+        .unwrap();
+    check(&site, json!({"users": ["app"], "wait": "30s"})).await.unwrap();
+    assert_eq!(site.leading(), [leader]);
 }
 
 #[tokio::test]

@@ -125,8 +125,8 @@ impl Cluster {
             .map_err(|_| "its record is of another version of this program".to_owned())
     }
 
-    /// A data node is ready when it answers SQL and, as a standby, receives from its primary and is
-    /// on record as doing so; a pooler when it answers at all. A login that is refused, or a password
+    /// A data node is ready when it answers SQL, is managed and, as a standby, receives from its
+    /// primary; a pooler when it answers at all. A login that is refused, or a password
     /// that may not be read, is somebody else's question.
     pub(super) async fn ready(&self, view: &LocalView, pod: &PodRecord) -> Result<(), String> {
         let Some(port) = pod.containers.first().and_then(|c| c.ports.first()) else {
@@ -134,16 +134,18 @@ impl Cluster {
         };
         let namespace = &pod.namespace;
         match pod.component.as_str() {
-            NODE => match ask_role(view, namespace, port.local, &self.superuser, ANSWER).await {
-                Ok(Role::Standby { streaming: false }) => {
-                    Err("it is a standby and receives nothing from a primary".to_owned())
+            NODE => {
+                let role = ask_role(view, namespace, port.local, &self.superuser, ANSWER).await;
+                match passing(role)? {
+                    None => Ok(()),
+                    Some(Role::Standby { streaming: false }) => {
+                        Err("it is a standby and receives nothing from a primary".to_owned())
+                    }
+                    Some(role) => passing(self.unmanaged(view, pod, port.local, role).await)?
+                        .flatten()
+                        .map_or(Ok(()), Err),
                 }
-                Ok(Role::Standby { streaming: true }) => {
-                    let off = self.off_record(view, pod, port.local).await;
-                    passing(off)?.flatten().map_or(Ok(()), Err)
-                }
-                other => passing(other).map(drop),
-            },
+            }
             POOLER => passing(
                 ask(view, namespace, port.local, &self.superuser, "postgres", "select 1", ANSWER)
                     .await,
@@ -153,25 +155,35 @@ impl Cluster {
         }
     }
 
-    /// Why repmgr does not have a standby on record as one of today's primary, by what the standby
-    /// knows itself. Such a one receives, but its daemon watches another node and would not see
-    /// the primary die.
-    async fn off_record(
+    /// Why repmgr would not do its part of a failover, by what the node knows itself: its daemon is
+    /// not up, it has a standby on record as one of another node than today's primary, or the daemon
+    /// of a standby does not watch that one yet, which it does some seconds later. Such a standby
+    /// receives, and would not see the primary die. A daemon that has not said whom it watches, as
+    /// after a crash of its server, is taken at the record's word.
+    async fn unmanaged(
         &self,
         view: &LocalView,
         pod: &PodRecord,
         port: u16,
+        role: Role,
     ) -> Result<Option<String>, SqlError> {
         let id = pod.ordinal + 1;
         let sql = format!(
-            "select exists (select from repmgr.nodes s join repmgr.nodes p on \
-             s.upstream_node_id = p.node_id where s.node_id = {id} and p.active and \
-             p.type = 'primary')"
+            "select repmgr.repmgrd_is_running(), exists (select from repmgr.nodes s \
+             join repmgr.nodes p on s.upstream_node_id = p.node_id where s.node_id = {id} \
+             and p.active and p.type = 'primary' \
+             and repmgr.get_upstream_node_id() in (-1, p.node_id))"
         );
         let (namespace, database) = (&pod.namespace, &self.repmgr_database);
         let rows = ask(view, namespace, port, &self.superuser, database, &sql, ANSWER).await?;
-        let follows = rows.first().is_some_and(|row| row.get(0));
-        Ok((!follows).then(|| "repmgr has it on record as following no primary".to_owned()))
+        let said = |column| rows.first().and_then(|row| row.get::<_, Option<bool>>(column));
+        Ok(if said(0) != Some(true) {
+            Some("its repmgrd is not up".to_owned())
+        } else if role != Role::Primary && said(1) != Some(true) {
+            Some("repmgr does not have it as following the primary yet".to_owned())
+        } else {
+            None
+        })
     }
 
     pub(super) async fn role(&self, view: &LocalView, pod: &PodRecord) -> Option<String> {
@@ -242,6 +254,7 @@ pub(super) fn postgres(view: &LocalView, at: &PartRef) -> Result<PostgresHa, Pla
         superuser: named(&cluster.superuser),
         sr_check: Some(named(&cluster.sr_check)),
         replication: Some(named(&cluster.repmgr)),
+        replication_database: Some(cluster.repmgr_database.clone()),
         pool_users: known.iter().flatten().map(named).collect(),
         missing: Vec::new(),
     };
