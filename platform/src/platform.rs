@@ -75,6 +75,13 @@ pub trait View: Send + Sync {
         Ok(None)
     }
 
+    /// Who listens at an endpoint, with where that is, as the end of a sentence: for a message about
+    /// somebody who should not be there. `None` where it cannot be told.
+    async fn listener(&self, endpoint: &Endpoint) -> Option<String> {
+        let _ = endpoint;
+        None
+    }
+
     /// A way to an endpoint. Local: its loopback address. Kubernetes: a port-forward in process.
     async fn reach(&self, endpoint: &Endpoint) -> Result<Reached, PlatformError>;
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use workplan_engine::kind::Look;
 
-use super::listening::who_is_connected;
+use super::listening::{who_is_connected, who_listens};
 use super::pod::{PodFolder, PodRecord, Probe};
 use super::recipe::{self, Context, Mode, Rendition, find_service, hidden};
 use super::run::{PodStatus, ask_within, status};
@@ -311,6 +311,11 @@ impl View for LocalView {
         let containers = pods.flat_map(|p| p.record.containers);
         let ports = containers.flat_map(|c| c.ports).map(|p| p.local);
         Ok(Some(ports.flat_map(who_is_connected).collect()))
+    }
+
+    async fn listener(&self, endpoint: &Endpoint) -> Option<String> {
+        let port = self.reach(endpoint).await.ok()?.address.port();
+        who_listens(port).map(|who| format!("port {port}, {who}"))
     }
 
     async fn reach(&self, endpoint: &Endpoint) -> Result<Reached, PlatformError> {

@@ -6,14 +6,17 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use workplan_platform::{Endpoint, ReleaseStatus, View};
+use workplan_platform::{Endpoint, Operate, ReleaseStatus, View};
 
-use crate::support::{Ground, at, deploy, incarnations, spec, trial};
+use crate::support::{Ground, LONG, at, deploy, incarnations, spec, trial};
 
 const PASSWORD: &str = "p'%:/ \\\"wörd";
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![trial("valkey_runs_with_its_password", valkey_runs_with_its_password)]
+    vec![
+        trial("valkey_runs_with_its_password", valkey_runs_with_its_password),
+        trial("a_port_that_is_taken_is_named_before_a_start", a_port_that_is_taken_is_named),
+    ]
 }
 
 fn values() -> Value {
@@ -63,4 +66,27 @@ async fn valkey_runs_with_its_password(ground: Arc<Ground>) {
     assert_eq!(before.len(), 1);
     assert_eq!(deploy(&operate, &wanted).await, 1);
     assert_eq!(incarnations(&operate, &at).await, before);
+}
+
+async fn a_port_that_is_taken_is_named(ground: Arc<Ground>) {
+    let operate = ground.operate("T06.valkey");
+    let at = at("platform", "valkey");
+    deploy(&operate, &spec(&at, "valkey", values(), &[&["auth", "password"]])).await;
+    let workload = operate.workloads(&at).await.unwrap()[0].clone();
+    let service = Endpoint::Service {
+        namespace: "platform".to_owned(),
+        service: workload.name.clone(),
+        port: 6379,
+    };
+    let address = operate.reach(&service).await.unwrap().address;
+    operate.scale(&at, &workload.name, 0, LONG).await.unwrap();
+    let taken = std::net::TcpListener::bind(address).unwrap();
+    let error = operate.scale(&at, &workload.name, 1, LONG).await.unwrap_err().to_string();
+    let (port, pid) = (address.port(), std::process::id());
+    let said = format!("port {port} of `valkey-primary-0/valkey` is taken by process {pid} (");
+    assert!(error.contains(&said), "{error}");
+    assert!(ground.living().iter().all(|line| !line.contains("valkey")), "nothing was started");
+    drop(taken);
+    operate.scale(&at, &workload.name, 1, LONG).await.unwrap();
+    assert!(operate.workloads(&at).await.unwrap()[0].is_ready());
 }

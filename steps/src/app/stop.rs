@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use workplan_engine::duration;
 use workplan_engine::kind::{
@@ -25,6 +25,10 @@ pub struct AppStop;
 
 /// How long a stop or a start may take that gives no deadline.
 const TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a stranger on its port may take to go before a person is asked.
+const GOES: Duration = Duration::from_secs(5);
+/// Between two looks at that.
+const AGAIN: Duration = Duration::from_millis(100);
 /// How long a port is asked whether somebody answers.
 const PORT: Duration = Duration::from_secs(2);
 
@@ -75,6 +79,20 @@ struct State {
     answers: bool,
 }
 
+impl State {
+    /// Somebody answers, and it is none of its pods.
+    fn is_strange(&self) -> bool {
+        self.answers && self.workload.instances.is_empty()
+    }
+
+    /// That somebody answers, and who, as far as that can be told.
+    async fn stranger(&self, view: &dyn View) -> String {
+        let who = view.listener(&self.app.inside).await;
+        let who = who.map(|who| format!(" ({who})")).unwrap_or_default();
+        format!("something answers at {}{who}", self.app.inside)
+    }
+}
+
 impl StopStep {
     async fn state(&self, view: &dyn View) -> Result<State, PlatformError> {
         let (app, workload) = self.target.find(view).await?;
@@ -94,8 +112,9 @@ impl StopStep {
             Seen::Absent
         } else if state.answers {
             Seen::Unknown(format!(
-                "`{}` is scaled to nothing, but something answers at {}",
-                self.target.at, state.app.inside
+                "`{}` is scaled to nothing, but {}",
+                self.target.at,
+                state.stranger(&*view).await
             ))
         } else {
             // The pods are gone; whether the server has noticed is another question.
@@ -240,11 +259,23 @@ impl Step for StopStep {
         let wanted = before(prepared);
         let state = async {
             let view = platform::view(look)?;
-            self.state(&*view).await
+            // A stranger on its port may be about to go, and nobody should have to be asked for that.
+            let end = Instant::now() + GOES;
+            loop {
+                let state = self.state(&*view).await?;
+                if !state.is_strange() {
+                    return Ok((state, String::new()));
+                }
+                if Instant::now() >= end || look.cancel().is_cancelled() {
+                    let who = format!("; {}", state.stranger(&*view).await);
+                    return Ok((state, who));
+                }
+                sleep(AGAIN).await;
+            }
         };
-        let state = match state.await {
+        let (state, who) = match state.await {
             Ok(state) => state,
-            Err(why) => return Observation::unknown(why.to_string()),
+            Err(why) => return Observation::unknown(PlatformError::to_string(&why)),
         };
         let workload = &state.workload;
         if workload.wanted == wanted && workload.is_ready() {
@@ -254,7 +285,7 @@ impl Step for StopStep {
             return Observation::done();
         }
         Observation::unknown(format!(
-            "`{}` was stopped, and {} before; now {} are wanted, {} there, and something {} at its port",
+            "`{}` was stopped, and {} before; now {} are wanted, {} there, and something {} at its port{who}",
             self.target.at,
             if wanted == 1 { "1 ran".to_owned() } else { format!("{wanted} ran") },
             workload.wanted,
@@ -270,8 +301,9 @@ impl Step for StopStep {
         let state = self.state(&*operate).await?;
         if state.answers && state.workload.instances.is_empty() {
             return Err(StepError::failed(format!(
-                "something answers at {}, and it is not `{}`",
-                state.app.inside, self.target.at
+                "{}, and it is not `{}`",
+                state.stranger(&*operate).await,
+                self.target.at
             ))
             .with_help("end it, then take this back again"));
         }

@@ -109,6 +109,10 @@ impl View for LocalOperate {
         self.view.connections(at).await
     }
 
+    async fn listener(&self, endpoint: &Endpoint) -> Option<String> {
+        self.view.listener(endpoint).await
+    }
+
     async fn reach(&self, endpoint: &Endpoint) -> Result<Reached, PlatformError> {
         self.view.reach(endpoint).await
     }

@@ -56,6 +56,7 @@ impl Act<'_> {
         key: &Key,
         meant: impl Fn(&PodRecord) -> bool,
     ) -> Result<(), PlatformError> {
+        self.ports_are_free(wanted.pods.iter().filter(|p| wanted.runs(p))).await?;
         let pods = self.world().store.pods(&self.at.namespace);
         let mut there = status(&pods, &self.at.name)?;
         there.retain(|p| meant(&p.record));

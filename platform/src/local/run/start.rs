@@ -129,6 +129,28 @@ impl Act<'_> {
         }
     }
 
+    /// Refuses when somebody else listens on a port of a server that is not on record as started.
+    /// Asked before anything is touched: others of its release would wait for a server that cannot
+    /// start.
+    pub(super) async fn ports_are_free(
+        &self,
+        pods: impl Iterator<Item = &Pod>,
+    ) -> Result<(), PlatformError> {
+        for pod in pods {
+            for container in &pod.containers {
+                // What is left of one that was started is ended before its successor starts.
+                if entry(&self.folder(&pod.name), &container.name)?.is_some() {
+                    continue;
+                }
+                let name = format!("{}/{}", pod.name, container.name);
+                for port in &container.ports {
+                    self.port_is_free(port.local, &name).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Waits a moment for a port: who had it may be about to go. Then who has it is named.
     async fn port_is_free(&self, port: u16, name: &str) -> Result<(), PlatformError> {
         let end = Instant::now() + GOES;
