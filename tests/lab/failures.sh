@@ -184,8 +184,3 @@ check "… before it has failed over again" said '\+ T04\.kill'
 check "… which is taken back" inside rollback "$(run_id)" --yes
 cp "$scratch/values.yaml" "$values"
 check "… and finished as it was" all_done
-
-# Users write after the opening: an issue, and a push of a branch that goes again.
-users_write
-check "a dry-run of the rollback" inside rollback "$run" --dry-run
-check "… says what users wrote since" said "written since .T02.open.: .*[1-9][0-9]* push.*, 1 issue,"

@@ -132,6 +132,10 @@ check "… restarts, commits and backs up nothing" \
 rm -rf "$lab/railiance-platform/.git/workplan"
 mv "$scratch/state" "$lab/railiance-platform/.git/workplan"
 
+# Users write after the opening: an issue, and a push of a branch that goes again.
+users_write
+check "a dry-run of the rollback" inside rollback "$run" --dry-run
+check "… says what users wrote since" said "written since .T02.open.: .*[1-9][0-9]* push.*, 1 issue,"
 check "rollback past the point of no return is refused without a word" \
     exits 8 inside rollback "$run" --yes
 check "… and says what it would lose" said "error: .*T02.open.*loses.*[1-9][0-9]* push.*, 1 issue,"
