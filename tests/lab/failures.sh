@@ -172,3 +172,15 @@ changed=()
 # After all of this nothing is in the way.
 check "then it passes" run
 check "T01 and T02 are done" both_done
+
+# Other values are another revision: nobody has seen that one fail over.
+values=$lab/railiance-platform/helm/postgresql-ha-values.yaml
+cp "$values" "$scratch/values.yaml"
+sed -i 's/numInitChildren: 32/numInitChildren: 33/' "$values"
+check "other values are deployed" inside run --target lab --task T01 "${plan_file#*/}" --yes
+check "… and the workplan is not finished any more" test "$(workplan_status)" = active
+inside plan --target lab "${plan_file#*/}" || true
+check "… before it has failed over again" said '\+ T04\.kill'
+check "… which is taken back" inside rollback "$(run_id)" --yes
+cp "$scratch/values.yaml" "$values"
+check "… and finished as it was" all_done

@@ -62,30 +62,18 @@ check "lab down" workplan lab down --dir "$lab"
 mv "$scratch/base" "$lab"
 check "the copy is up" workplan lab up --dir "$lab"
 
-# How it is gone on with after a kill.
-whole=(run --target lab "${plan_file#*/}" --yes) on=(resume --yes)
 first=1 killed=0
 for step in ${STEPS:-$steps}; do
     if [ "$first" = 1 ]; then
         first=0
-        check "killed in $step" kill_in "$step" "${whole[@]}"
+        check "killed in $step" kill_in "$step" run --target lab "${plan_file#*/}" --yes
     else
         # The kill before may have come when this step was at work already.
         if is_over "$step"; then
             ok "not killed in $step: it is over"
-        elif kill_in "$step" "${on[@]}"; then
+        elif kill_in "$step" resume --yes; then
             killed=$((killed + 1))
             ok "killed in $step"
-            if [ "${on[0]}" = run ]; then
-                again=$(grep -E '^(T0[1-5]\.|outage)[a-z_]* +(running|opens)' "$scratch/said" || true)
-                check "… and nothing that was done is done again" test -z "$again"
-                on=(resume --yes)
-            fi
-            # The release is deployed once more by then, with values that T02 does not know of.
-            if [ "$step" = T06.deploy ]; then
-                check "given up, for another run" inside abandon "$(run_id)" --reason test
-                on=("${whole[@]}")
-            fi
         elif grep -qE "^$step +(adopted|done|so already)" "$scratch/said"; then
             ok "not killed in $step: it was over"
         else
@@ -97,7 +85,7 @@ done
 if inside status --json && grep -qE '"state": "(succeeded|rolled_back)"' "$scratch/said"; then
     ok "the run is over"
 else
-    check "resume to the end" inside "${on[@]}"
+    check "resume to the end" inside resume --yes
 fi
 printf '      killed in %s steps\n' "$((killed + 1))"
 check "all six tasks are done, the workplan is finished" all_done

@@ -132,18 +132,6 @@ check "… restarts, commits and backs up nothing" \
 rm -rf "$lab/railiance-platform/.git/workplan"
 mv "$scratch/state" "$lab/railiance-platform/.git/workplan"
 
-# Other values are another revision: nobody has seen that one fail over.
-values=$lab/railiance-platform/helm/postgresql-ha-values.yaml
-cp "$values" "$scratch/values.yaml"
-sed -i 's/numInitChildren: 32/numInitChildren: 33/' "$values"
-check "other values are deployed" inside run --target lab --task T01 "${plan_file#*/}" --yes
-check "… and the workplan is not finished any more" test "$(workplan_status)" = active
-inside plan --target lab "${plan_file#*/}" || true
-check "… before it has failed over again" said '\+ T04\.kill'
-check "… which is taken back" inside rollback "$(run_id)" --yes
-cp "$scratch/values.yaml" "$values"
-check "… and finished as it was" all_done
-
 # Users write after the opening: an issue, and a push of a branch that goes again.
 users_write
 check "a dry-run of the rollback" inside rollback "$run" --dry-run
