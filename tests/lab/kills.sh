@@ -55,7 +55,7 @@ cp -a "$lab" "$scratch/base"
 check "up again" workplan lab up --dir "$lab"
 check "a run that nobody disturbs" inside run --target lab "${plan_file#*/}" --yes
 cp "$scratch/said" "$scratch/undisturbed.said"
-steps=$(grep -oE '^T0[0-9]\.[a-z_]+ +running' "$scratch/said" | awk '{ print $1 }')
+steps=$(grep -oE '^T0[0-9]\.[a-z_]+ +running' "$scratch/said" | awk '!seen[$1]++ { print $1 }')
 parts undisturbed
 worked >"$scratch/undisturbed.worked"
 check "lab down" workplan lab down --dir "$lab"

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::support::Bench;
 
-const WORKPLAN: &str = "---\nid: W\ntitle: W\n---\n\n## T01 — Before\n\n```task\nid: W-T01\nstatus: todo\n```\n\n## T02 — Move\n\n```task\nid: W-T02\nstatus: todo\ndepends_on: [T01]\n```\n\n## T03 — After\n\n```task\nid: W-T03\nstatus: todo\ndepends_on: [T02]\n```\n";
+const WORKPLAN: &str = "---\nid: W\ntitle: W\n---\n\n## T01 — Before\n\n```task\nid: W-T01\nstatus: todo\n```\n\n**Done when:** it is edited.\n\n## T02 — Move\n\n```task\nid: W-T02\nstatus: todo\ndepends_on: [T01]\n```\n\n## T03 — After\n\n```task\nid: W-T03\nstatus: todo\ndepends_on: [T02]\n```\n";
 
 const PLAN: &str = r#"
 workplan: W
@@ -14,14 +14,14 @@ target_of_record: here
 tasks:
   T01:
     steps:
-      - {id: edit, uses: file.edit, with: {file: "one:conf/app.conf", find: "a = 1", replace: "a = 2", commit: first}}
-      - {id: copy, uses: file.content, needs: [edit], with: {path: copy, content_secret: "file:one:conf/app.conf"}}
+      - {id: edit, uses: file.edit, done_when: [it is edited], with: {file: "one:conf/app.conf", find: "a = 1", replace: "a = 2", commit: first}}
   T02:
     steps:
       - {id: move, uses: git.move, with: {from: "one:conf/app.conf", to: "two:conf/"}}
   T03:
     steps:
       - {id: edit, uses: file.edit, with: {file: "two:conf/app.conf", find: "b = 1", replace: "b = 2", commit: second}}
+      - {id: copy, uses: file.content, needs: [edit], with: {path: copy, content_secret: "file:one:conf/app.conf"}}
 "#;
 
 fn git(bench: &Bench, repo: &str, args: &[&str]) -> String {
@@ -63,9 +63,13 @@ fn references_follow_the_plans_own_moves() {
 
     // A second run finds all of it so, where it is now, and says where that is.
     let plan = bench.json(0, &["plan", "plan.md", "--target", "here", "--json"]);
-    let first = &plan["steps"][0];
-    assert_eq!((&first["id"], &first["action"]), (&"T01.edit".into(), &"skip".into()), "{first}");
-    let moved = first["facts"]["moved"][0].as_str().unwrap();
+    let first = &plan["tasks"][0]["steps"][0];
+    assert_eq!(
+        (first["id"].as_str(), first["action"].as_str()),
+        (Some("T01.edit"), Some("skip")),
+        "{first}"
+    );
+    let moved = first["facts"]["moved"]["value"][0].as_str().unwrap_or_else(|| panic!("{first}"));
     assert!(moved.starts_with("`one:conf/app.conf` is at `"), "{moved}");
     assert!(moved.contains("/two/conf/app.conf`, where this plan moves it"), "{moved}");
     let second = bench.expect(0, &RUN);
@@ -77,7 +81,7 @@ fn references_follow_the_plans_own_moves() {
     bench.expect(0, &RUN);
     assert_eq!(bench.read("two/conf/app.conf"), "a = 2\nb = 2\n");
     assert!(!bench.has("one/conf/app.conf"));
-    assert_eq!(bench.read("copy"), "a = 2\nb = 2\n");
+    assert_eq!(bench.read("copy"), "a = 2\nb = 2", "read in its old place");
 
     // Decided by what is there: the same without the journal.
     fs::remove_dir_all(bench.dir().join(".workplan")).unwrap();
@@ -91,7 +95,8 @@ fn a_rollback_goes_back_through_the_move() {
     let bench = bench();
     let start = trees(&bench);
     bench.expect(0, &RUN);
-    bench.expect(0, &["rollback", "--yes"]);
+    let status = bench.json(0, &["status", "--json"]);
+    bench.expect(0, &["rollback", status["run"]["id"].as_str().unwrap(), "--yes"]);
     assert_eq!(trees(&bench), start);
     assert_eq!(bench.read("one/conf/app.conf"), "a = 1\nb = 1\n");
 }

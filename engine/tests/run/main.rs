@@ -3,6 +3,7 @@
 mod edits;
 mod every_prefix;
 mod model;
+mod no_return;
 mod progress;
 mod sim;
 mod size;

@@ -83,9 +83,13 @@ impl Inspection<'_> {
                 continue;
             };
             let asked = self.ask_in(database, &node.endpoint, superuser, secrets, DAEMON).await;
-            let Ok(rows) = asked else {
-                problems.extend(on_record);
-                continue;
+            let rows = match asked {
+                Ok(rows) => rows,
+                Err(error) => {
+                    problems.extend(on_record);
+                    problems.push(unanswered(name, &error).what);
+                    continue;
+                }
             };
             let Some(row) = rows.first() else { continue };
             let (runs, paused): (Option<bool>, Option<bool>) = (row.get(0), row.get(1));

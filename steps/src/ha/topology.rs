@@ -285,7 +285,7 @@ impl Inspection<'_> {
         for user in self.users {
             if !self.ha.pool_users.iter().any(|(name, _)| name == user) {
                 self.findings.push(no_entry(user));
-            } else if !known.contains(user) {
+            } else if known.as_ref().is_some_and(|known| !known.contains(user)) {
                 self.findings.push(
                     Finding::lasting(format!("there is no role `{user}` that may log in"))
                         .with_help("make it with `postgres.role`"),
@@ -293,7 +293,8 @@ impl Inspection<'_> {
             }
         }
         for (user, key) in self.ha.pool_users.clone() {
-            if user == superuser || !secrets.contains_key(&user) || !known.contains(&user) {
+            let there = known.as_ref().is_some_and(|known| known.contains(&user));
+            if user == superuser || !secrets.contains_key(&user) || !there {
                 continue;
             }
             // Past the pooler first: whose password it is that is wrong.
@@ -339,13 +340,17 @@ impl Inspection<'_> {
         )
     }
 
-    /// A user that the pooler was told of ahead of its role is no fault.
-    async fn roles_on_primary(&self, secrets: &Passwords) -> Vec<String> {
-        let Some(node) = self.primary() else { return Vec::new() };
+    /// A user that the pooler was told of ahead of its role is no fault. `None` where nobody could
+    /// be asked, which is a finding of its own.
+    async fn roles_on_primary(&mut self, secrets: &Passwords) -> Option<Vec<String>> {
+        let (name, endpoint) = self.primary().map(|n| (n.name.clone(), n.endpoint.clone()))?;
         let sql = "select rolname::text from pg_catalog.pg_roles where rolcanlogin";
-        match self.ask(&node.endpoint, &self.ha.superuser.0, secrets, sql).await {
-            Ok(rows) => rows.iter().map(|row| row.get(0)).collect(),
-            Err(_) => Vec::new(),
+        match self.ask(&endpoint, &self.ha.superuser.0, secrets, sql).await {
+            Ok(rows) => Some(rows.iter().map(|row| row.get(0)).collect()),
+            Err(error) => {
+                self.findings.push(unanswered(&name, &error));
+                None
+            }
         }
     }
 

@@ -8,6 +8,7 @@
 //! - `outputs`: references to outputs of other steps
 //! - `hold`: what must still stand
 //! - `races`: who reads and changes what, in which order
+//! - `supersede`: which later step stands for an earlier one
 //! - `bracket`, `precondition`, `clause`: the rest of a plan file
 
 mod binder;

@@ -31,7 +31,7 @@ impl Criteria {
     pub(super) fn sentences(&self) -> Vec<String> {
         let window = duration::format(self.window);
         let mut out = vec![
-            format!("writes through the pooler work again within {window}"),
+            format!("writes and new clients' reads through the pooler work again within {window}"),
             "at no moment do two nodes take writes".to_owned(),
             format!("within another {window} the old primary is a standby and all standbys stream"),
         ];

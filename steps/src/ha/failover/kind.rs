@@ -91,6 +91,7 @@ impl Kind for HaFailover {
             ("primaries", OutputType::List),
             ("client_errors", OutputType::List),
             ("old_primary", OutputType::String),
+            ("old_primary_role", OutputType::String),
             ("new_primary", OutputType::String),
             ("subject", OutputType::String),
         ]

@@ -51,6 +51,11 @@ impl Report {
             ("primaries".to_owned(), json!(self.primaries)),
             ("client_errors".to_owned(), json!(self.errors)),
             ("old_primary".to_owned(), json!(self.old)),
+            // Redundancy is back when, among all else, this was seen of it by SQL.
+            (
+                "old_primary_role".to_owned(),
+                json!(if self.redundancy.is_some() { "standby" } else { "unknown" }),
+            ),
             ("new_primary".to_owned(), json!(self.new.clone().unwrap_or_default())),
             ("subject".to_owned(), json!(self.subject)),
         ])
@@ -67,6 +72,14 @@ impl Report {
                     [] => "no error at all, a hang".to_owned(),
                     some => some.join("; "),
                 }
+            ));
+        }
+        // Writes by one who stayed connected are no comfort to a client that comes now.
+        if self.recovery.is_some() && self.reads.is_none_or(|at| at > criteria.window) {
+            out.push(format!(
+                "new clients could not read through the pooler again within {window} (clients \
+                 saw: {})",
+                self.errors.join("; ")
             ));
         }
         if self.max_primaries > 1 {
@@ -99,7 +112,7 @@ mod tests {
             old: "a".to_owned(),
             new: Some("b".to_owned()),
             recovery: Some(Duration::from_millis(2345)),
-            reads: None,
+            reads: Some(Duration::from_millis(2400)),
             redundancy: None,
             login: None,
             lost: Some(2),
@@ -121,6 +134,13 @@ mod tests {
         let login = ["no user could log in at the application within 20s"];
         assert_eq!(report().problems(&of(Fault::Freeze, None, true)), login);
         assert_eq!(report().outputs()["recovery_s"], json!(2.345));
+        assert_eq!(report().outputs()["old_primary_role"], json!("unknown"));
+        for reads in [None, Some(Duration::from_secs(21))] {
+            let late = Report { reads, errors: vec!["reader: x (3 times)".to_owned()], ..report() };
+            let said = "new clients could not read through the pooler again within 20s (clients \
+                        saw: reader: x (3 times))";
+            assert_eq!(late.problems(&of(Fault::Kill, None, false)), [said]);
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ async fn a_primary_that_is_killed_is_replaced_and_comes_back_as_a_standby() {
     assert_eq!(found["old_primary"], json!(old));
     assert_eq!(site.leading(), [found["new_primary"].as_str().unwrap()]);
     assert_ne!(found["new_primary"], json!(old));
+    assert_eq!(found["old_primary_role"], json!("standby"));
     assert_eq!(found["max_primaries"], json!(1));
     assert!(found["recovery_s"].as_f64() > Some(0.0), "{found:?}");
     assert!(found["redundancy_s"].as_f64() >= found["recovery_s"].as_f64(), "{found:?}");
@@ -33,6 +34,39 @@ async fn a_primary_that_is_killed_is_replaced_and_comes_back_as_a_standby() {
     let at = |name: &str| primaries.find(name).unwrap_or_else(|| panic!("{name}: {primaries}"));
     assert!(at(&old) < at("none") && at("none") < at(found["new_primary"].as_str().unwrap()));
     assert!(site.ask(PROBE).is_empty());
+}
+
+/// The shipped values survive a server that neither answers nor hangs up. Without one of them the
+/// pooler waits for it, and so does every client: that is told as what it is.
+#[tokio::test]
+async fn a_frozen_primary_is_replaced_and_a_pooler_that_hangs_with_it_is_named() {
+    if !has_cluster() {
+        return;
+    }
+    let site = ClusterSite::lend();
+    let freeze =
+        |window| step("ha.failover", of_cluster(json!({"fault": "freeze", "window": window})));
+    let hands = site.world.hands(Past::Never);
+    let found = freeze("40s").apply(&hands).await.unwrap().outputs;
+    assert_eq!(found["recovered"], json!(true));
+    assert_eq!(found["max_primaries"], json!(1));
+    assert_eq!(found["old_primary_role"], json!("standby"));
+    site.deploy(|values| {
+        let text = values["pgpool"]["configuration"].as_str().unwrap().to_owned();
+        let lines = text.lines().filter(|line| !line.starts_with("failover_command"));
+        let without: String = lines.map(|line| format!("{line}\n")).collect();
+        assert_ne!(without.len(), text.len());
+        values["pgpool"]["configuration"] = json!(without);
+    });
+    let error = freeze("25s").apply(&hands).await.unwrap_err();
+    let said = error.said.join("\n");
+    assert!(said.contains("did not work again within 25s"), "{error:?}");
+    assert!(said.contains("no answer within 2s"), "{error:?}");
+    // All of it was mended nevertheless.
+    assert_eq!(error.outputs["old_primary_role"], json!("standby"), "{error:?}");
+    assert_eq!(site.leading().len(), 1);
+    assert!(site.ask(PROBE).is_empty());
+    site.deploy(|_| {});
 }
 
 #[tokio::test]
