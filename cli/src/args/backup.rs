@@ -61,7 +61,7 @@ pub(crate) struct BackupCreate {
     /// it again [default: what the target says]
     #[arg(long, value_name = "NAME|URL")]
     pub(crate) database: Vec<String>,
-    /// A release, `namespace/name`; several by giving it again
+    /// A release, `namespace/name`; not there yet, and refused: name its databases and files
     #[arg(long, value_name = "RELEASE")]
     pub(crate) release: Vec<String>,
     /// A file; several by giving it again

@@ -26,7 +26,7 @@ use super::store::{Id, Layer, Leftover, LeftoverState, MANIFEST, SEAL, host};
 use super::subject::{Found, Subject};
 use super::words::{count, io_error, size};
 
-/// Makes an encrypted backup of databases, roles, releases and files.
+/// Makes an encrypted backup of databases, roles and files.
 #[derive(Debug, Clone, Copy)]
 pub struct BackupCreate;
 
@@ -42,9 +42,9 @@ const PARAMS: &[ParamSpec] = &[
     optional(
         "releases",
         ParamType::Strings,
-        "Releases, `namespace/name`, of which everything that no file says is backed up: the \
-         databases of a PostgreSQL, the keys of a Valkey, the `app.ini` of a Gitea; \
-         `backup.releases` of the target by default.",
+        "Not there yet, and refused before anything is done: releases, `namespace/name`, with what no \
+         file says of them. Name the databases of a release under `databases`, and its values under \
+         `files`.",
     ),
     optional(
         "files",
@@ -445,9 +445,6 @@ async fn members(
         let (server, version) = dump::server(maker, source).await?;
         manifest.tools.insert("pg_dump".to_owned(), version);
         manifest.servers.push(server);
-    }
-    if let Some(release) = found.releases.first() {
-        return Err(StepError::failed(format!("the release {release} cannot be backed up yet")));
     }
     for (number, (text, path)) in found.files.iter().enumerate() {
         file(maker, number + 1, text, path).await?;

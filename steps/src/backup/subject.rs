@@ -15,7 +15,6 @@ use super::settings::texts;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Subject {
     databases: Vec<Value>,
-    releases: Vec<String>,
     files: Vec<String>,
 }
 
@@ -24,8 +23,6 @@ pub(super) struct Subject {
 pub(super) struct Found {
     /// Servers by where they are.
     pub(super) servers: Vec<Source>,
-    /// Releases, `namespace/name`.
-    pub(super) releases: Vec<String>,
     /// Files as they are written, with where they are.
     pub(super) files: Vec<(String, PathBuf)>,
 }
@@ -56,7 +53,10 @@ impl Subject {
                 problems.push(ParamProblem::new("databases", problem.to_string()));
             }
         }
-        Self { databases, releases: with.strings("releases"), files: with.strings("files") }
+        for release in with.strings("releases") {
+            problems.push(ParamProblem::new("releases", unsupported(&release)));
+        }
+        Self { databases, files: with.strings("files") }
     }
 
     /// Names of what is read, as far as the step itself says it.
@@ -65,9 +65,8 @@ impl Subject {
             let database = Database::parse(value).ok()?;
             Some(database.resource(database.database.as_deref().unwrap_or("*")))
         });
-        let releases = self.releases.iter().map(|release| format!("release/{release}"));
         let files = self.files.iter().map(|file| format!("file/{file}"));
-        databases.chain(releases).chain(files).collect()
+        databases.chain(files).collect()
     }
 
     /// Looks up what is meant. Nothing is connected to.
@@ -79,15 +78,18 @@ impl Subject {
         let or_target = |own: &[String], key: &str| {
             if own.is_empty() { texts(place.value(key)) } else { own.to_vec() }
         };
-        let mut found =
-            Found { releases: or_target(&self.releases, "backup.releases"), ..Found::default() };
+        if let Some(release) = texts(place.value("backup.releases")).first() {
+            return Err(StepError::failed(unsupported(release))
+                .with_help("take it out of `backup.releases` of the target file"));
+        }
+        let mut found = Found::default();
         for text in or_target(&self.files, "backup.files") {
             let path = look.locate(&text)?;
             found.files.push((text, path));
         }
         let known = place.value("databases").and_then(Value::as_object);
         let mut wanted = self.databases.clone();
-        if wanted.is_empty() && self.releases.is_empty() && self.files.is_empty() {
+        if wanted.is_empty() && self.files.is_empty() {
             wanted = match place.value("backup.databases") {
                 Some(Value::Array(items)) => items.clone(),
                 Some(one) => vec![one.clone()],
@@ -98,14 +100,22 @@ impl Subject {
             let (name, at) = database(value, known)?;
             found.add(name, at);
         }
-        if found.servers.is_empty() && found.releases.is_empty() && found.files.is_empty() {
+        if found.servers.is_empty() && found.files.is_empty() {
             return Err(StepError::failed("there is nothing to back up").with_help(
-                "name it: `databases`, `releases` or `files`, in the step or under `backup:` of the \
+                "name it: `databases` or `files`, in the step or under `backup:` of the \
                  target file",
             ));
         }
         Ok(found)
     }
+}
+
+/// A release is more than its databases: what else of it a restore needs is not known here.
+fn unsupported(release: &str) -> String {
+    format!(
+        "the release `{release}` cannot be backed up as a whole yet; name its databases under `databases` \
+         and its values under `files`"
+    )
 }
 
 /// A database by its name in the target file, or as it is described.
@@ -163,11 +173,9 @@ impl Found {
                 (server.at.resource(""), databases)
             })
             .collect();
-        let mut releases = self.releases.clone();
-        releases.sort();
         let mut files: Vec<&String> = self.files.iter().map(|(text, _)| text).collect();
         files.sort();
-        Digest::of_json(&json!({"servers": servers, "releases": releases, "files": files}))
+        Digest::of_json(&json!({"servers": servers, "releases": [], "files": files}))
     }
 
     /// What is in it, a line each, for a preview.
@@ -176,9 +184,8 @@ impl Found {
             [] => format!("all databases and roles of {}", server.name),
             some => format!("{} and the roles of {}", some.join(", "), server.name),
         });
-        let releases = self.releases.iter().map(|release| format!("release {release}"));
         let files = self.files.iter().map(|(text, _)| text.clone());
-        servers.chain(releases).chain(files).collect()
+        servers.chain(files).collect()
     }
 }
 
