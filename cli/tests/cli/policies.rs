@@ -76,6 +76,23 @@ fn a_change_without_a_new_proof_takes_the_finished_back() {
     std::fs::remove_file(bench.dir().join("cluster")).unwrap();
     bench.expect(0, &["run", "plan.md", "--task", "T01", "--yes"]);
     assert_eq!(status(&bench), "active");
+    // What has no way back stays, and nobody has seen that one fail over.
+    bench.expect(0, &["rollback", &bench.newest(), "--yes"]);
+    assert_eq!(status(&bench), "active");
+    std::fs::remove_file(bench.dir().join("failed-over")).unwrap();
+    bench.expect(0, &["run", "plan.md", "--yes"]);
+    assert_eq!(status(&bench), "finished");
+
+    // A task that was done and is done again has its status, and a line more: both go back.
+    let with_undo =
+        plan(PROOF).replace("readonly: true}}", "readonly: true, undo: \"rm cluster\"}}");
+    bench.write("plans/W.yaml", with_undo);
+    let before = bench.read("plan.md");
+    std::fs::remove_file(bench.dir().join("cluster")).unwrap();
+    bench.expect(0, &["run", "plan.md", "--task", "T01", "--yes"]);
+    assert_eq!(status(&bench), "active");
+    bench.expect(0, &["rollback", &bench.newest(), "--yes"]);
+    assert_eq!(bench.read("plan.md"), before);
 }
 
 #[test]

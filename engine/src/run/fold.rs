@@ -107,6 +107,7 @@ impl RunState {
             }
             Event::WorkplanWritten { tasks, evidence, .. } => {
                 self.written.extend(tasks.iter().cloned());
+                self.is_written = self.direction == Direction::Forward;
                 self.evidence_written = evidence.clone().or(self.evidence_written.take());
             }
             _ => {}

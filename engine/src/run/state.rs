@@ -222,6 +222,9 @@ pub struct RunState {
     pub statuses_before: BTreeMap<String, String>,
     /// Statuses of tasks that this run wrote, by short id.
     pub written: BTreeMap<String, String>,
+    /// Whether this run wrote anything into the Markdown that a way back has not taken out again: a
+    /// status, lines of evidence, or that the workplan is not finished any more.
+    pub is_written: bool,
     /// Digest of the evidence file that this run wrote last.
     pub evidence_written: Option<Digest>,
     /// Milliseconds since the epoch.
@@ -259,6 +262,7 @@ impl RunState {
             before: (started.updated.clone(), started.workplan_status.clone()),
             statuses_before: started.statuses.clone(),
             written: BTreeMap::new(),
+            is_written: false,
             evidence_written: None,
             started_ms: at_ms,
             back_since_ms: None,

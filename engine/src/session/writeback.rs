@@ -216,7 +216,9 @@ fn wanted(state: &RunState) -> Wanted {
     }
     let demands = demands(state);
     let met = demands.iter().all(|d| *d == Demand::Met);
-    out.finished = ended == Some("succeeded") && all_done && met && !out.written.is_empty();
+    // A task that was done and has been done anew says so with a line of evidence alone.
+    let told = !out.written.is_empty() || !out.complete.is_empty();
+    out.finished = ended == Some("succeeded") && all_done && met && told;
     if ended == Some("succeeded") && all_done && !met {
         let open = state.plan.demands.iter().zip(&demands).filter(|(_, d)| **d != Demand::Met);
         out.held.extend(open.map(|(d, _)| {
@@ -275,8 +277,10 @@ fn restore(state: &RunState, out: &mut Wanted) {
             out.written.push((task.id.clone(), bare(raw).to_owned()));
         }
     }
-    if !out.written.is_empty() {
+    if !out.written.is_empty() || state.is_written {
         out.restore = true;
+        // A change that has no way back stays, and so does what it broke.
+        out.unfinished = demands(state).contains(&Demand::Broken);
         lines_to_remove(state, out);
     }
 }
@@ -357,7 +361,7 @@ fn edit(
         if document.updated_written().is_some() {
             edit.updated = updated.clone().map(NewValue::Restore);
         }
-        if document.status_written().is_some() {
+        if document.status_written().is_some() && !wanted.unfinished {
             edit.workplan_status = status.clone().map(NewValue::Restore);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,10 +12,14 @@ use tokio::time::Instant;
 use workplan_engine::kind::{CommandOutcome, CommandSpec, ErrorCause, Hands, Look, StepError};
 
 use super::child;
+use super::left;
 use super::repo::Repo;
+use crate::blocking::blocking;
 
 /// How long another `git` in the same repository is waited for.
 const LOCKED: Duration = Duration::from_secs(10);
+/// A lock that nobody has is as old as that when it is removed; then there is time for it.
+const LEFT: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// Our commits come one after the other: two steps of one run may commit to one repository.
@@ -139,14 +144,15 @@ async fn nobody(look: &Look, repo: &Repo) -> Result<BTreeMap<String, String>, St
     Ok(variables)
 }
 
-/// Runs a `git` that writes. While another one holds the repository, it is tried again.
+/// Runs a `git` that writes. While another one holds the repository, it is tried again; a lock that
+/// a killed one has left is removed.
 pub(super) async fn act(
     hands: &Hands,
     repo: &Repo,
     doing: &str,
     spec: CommandSpec,
 ) -> Result<CommandOutcome, StepError> {
-    let end = Instant::now() + LOCKED;
+    let end = Instant::now() + LOCKED + LEFT;
     loop {
         let outcome = hands.run(spec.clone()).await?;
         if outcome.code == Some(0) {
@@ -158,6 +164,24 @@ pub(super) async fn act(
             .any(|line| line.contains(".lock': File exists") || line.contains("cannot lock ref"));
         if !locked || outcome.cancelled {
             return Err(child::refused(doing, repo.root(), &outcome));
+        }
+        if let Some(lock) = left::named(&outcome) {
+            let root = repo.root().to_path_buf();
+            let gone = blocking(move || -> Result<bool, StepError> {
+                if !left::is_left(&lock, &root, LOCKED) {
+                    return Ok(false);
+                }
+                fs::remove_file(&lock).map_err(|e| {
+                    let lock = lock.display();
+                    let what =
+                        format!("failed to remove `{lock}`, which a killed git has left: {e}");
+                    StepError::failed(what)
+                })?;
+                Ok(true)
+            });
+            if gone.await? {
+                continue;
+            }
         }
         if Instant::now() >= end {
             let error = child::refused(doing, repo.root(), &outcome);

@@ -21,6 +21,7 @@
 
 mod child;
 mod commit;
+mod left;
 mod manifest;
 mod move_kind;
 mod move_look;

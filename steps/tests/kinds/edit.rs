@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 use workplan_engine::kind::{Past, Prepared, Seen, Step};
 
@@ -194,6 +195,18 @@ async fn another_git_at_work_is_waited_for() {
     let (applied, ()) = tokio::join!(make.apply(&hands), free);
     applied.unwrap();
     assert!(repo.is_clean());
+}
+
+#[tokio::test]
+async fn what_a_killed_git_left_is_in_nobodys_way() {
+    let (world, repo) = world();
+    for name in ["index.lock", "HEAD.lock"] {
+        let lock = fs::File::create(repo.path(&format!(".git/{name}"))).unwrap();
+        lock.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
+    }
+    let make = target(json!({"commit": "Add up"}));
+    make.apply(&world.hands(Past::Never)).await.unwrap();
+    assert!(repo.is_clean() && !repo.path(".git/index.lock").exists());
 }
 
 #[test]
