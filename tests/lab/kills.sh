@@ -25,23 +25,29 @@ worked() {
 }
 logged() { cat "$lab"/world/platform/pods/*/postgresql.log 2>/dev/null | grep -ciE -- "(statement|execute [^:]*): $1" || true; }
 
-# Runs `workplan ARGS…` in the background until the line says that STEP runs, waits for a part of
-# the time that it took undisturbed, kills.
+# Runs `workplan ARGS…` in the background until the line says that STEP runs or is mended, waits for a
+# part of the time that it took undisturbed, kills. A step that was over needs nothing but a look: then the
+# engine is killed at once, or it would be at the end before the next step's turn.
 kill_in() { # kill_in STEP ARGS…
-    local step=$1 took
+    local step=$1 name=${1//./\\.} took here
     shift
-    took=$(sed -nE "s/^${step//./\\.} +done +([0-9.]+) (ms|s).*/\1 \2/p" "$scratch/undisturbed.said" | head -n 1)
+    took=$(sed -nE "s/^$name +done +([0-9.]+) (ms|s).*/\1 \2/p" "$scratch/undisturbed.said" | head -n 1)
     : >"$scratch/said"
     (cd "$lab/railiance-platform" && exec "$WORKPLAN_BIN" "$@" </dev/null >"$scratch/said" 2>&1) &
     engine=$!
-    while ! grep -qE "^${step//./\\.} +running" "$scratch/said"; do
+    until here=$(grep -m 1 -oE "^$name +(running|repairing|adopted|done|so already)" "$scratch/said"); do
         kill -0 "$engine" 2>/dev/null || { engine=; return 1; }
         sleep 0.01
     done
-    sleep "$(awk -v r="$RANDOM" -v t="${took% *}" -v u="${took#* }" 'BEGIN { print t * (u == "s" ? 1 : 0.001) * r / 32768 }')"
+    case $here in
+        *running | *repairing)
+            sleep "$(awk -v r="$RANDOM" -v t="${took% *}" -v u="${took#* }" 'BEGIN { print t * (u == "s" ? 1 : 0.001) * r / 32768 }')"
+            ;;
+    esac
     kill -9 "$engine" 2>/dev/null || true
     wait "$engine" 2>/dev/null || true
     engine=
+    [[ $here = *running || $here = *repairing ]]
 }
 # Whether a step was done before anybody went on.
 is_over() { state >"$scratch/state.json"; awk -v id="\"id\": \"$1\"" 'index($0, id) { f = 1 } f && /"state"/ { print; exit }' "$scratch/state.json" | grep -q '"done"'; }

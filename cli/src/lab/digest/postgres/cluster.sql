@@ -19,5 +19,7 @@ from pg_db_role_setting s left join pg_database d on d.oid = s.setdatabase
 select format('%I owner %s acl %s options %s', spcname, spcowner::regrole,
     (select array_agg(g order by g::text) from unnest(coalesce(spcacl, acldefault('t', spcowner))) g), spcoptions) from pg_tablespace
 
+-- Whom a server would follow as a standby says which node leads now; a primary does not read it.
 -- [written settings]
 select format('%s = %s', name, setting) from pg_file_settings where sourcefile ~ 'auto\.conf$'
+    and name not in ('primary_conninfo', 'primary_slot_name')
