@@ -111,19 +111,19 @@ prompt "workplan runs"
 workplan runs | head -n 3
 workplan lab down --dir "$labs/one" >/dev/null </dev/null
 
-say "A second lab. In the middle of the copy, with Gitea down, the engine is killed"
+say "A second lab. With Gitea down for its new Valkey, and half deployed, the engine is killed"
 wait "$upper" || { cat "$labs/two.log" >&2; die "the second lab did not come up"; }
 upper=''
 cd "$labs/two/railiance-platform"
 before=$(digest "$labs/two")
 prompt "workplan run $FILE --target lab --yes"
 workplan run "$FILE" --target lab --yes </dev/null 2>&1 | tail -n 6 &
-for ((i = 0; i < 1200; i++)); do
-    if is_running T02.copy; then break; fi
+for ((i = 0; i < 3000; i++)); do
+    if is_running T06.deploy; then break; fi
     sleep 0.1
 done
 engine=$(workplan status --json | sed -nE 's/^ *"pid": ([0-9]+),?$/\1/p' | head -n 1)
-[ -n "$engine" ] || die "the second run did not come to its copy"
+[ -n "$engine" ] || die "the second run did not come to its second deploy"
 kill -9 "$engine"
 engine=''
 wait
