@@ -46,6 +46,44 @@ fn after_a_kill_it_is_said_first_and_resume_ends_it() {
     same!(all.join("\n"));
 }
 
+/// Two outages of one service. Killed in the first one, the service is down: also where the second
+/// one will take it down, after the first has brought it up.
+#[test]
+fn after_a_kill_in_one_outage_the_next_one_is_seen_anew() {
+    let tasks =
+        ["T01", "T02"].map(|t| format!("## {t} — A\n\n```task\nid: W-{t}\nstatus: todo\n```\n\n"));
+    let bench = Bench::with(&format!("---\nid: W\ntitle: W\n---\n\n{}", tasks.concat()));
+    let task = |id: &str, needs: &str, wait: &str| {
+        format!(
+            r#"  {id}:
+    steps:
+      - {{id: drain, uses: command, {needs}with: {{run: "true", undo: "true", writes: []}}}}
+      - {{id: stop, uses: command, needs: [drain], with: {{run: "rm -f up; echo down >> log", check: "! test -f up", readonly: true, undo: "touch up", writes: [service]}}}}
+      - {{id: move, uses: command, needs: [stop], holds: [stop], with: {{run: "{wait}touch {id}.moved", check: "test -f {id}.moved", readonly: true, undo: "rm -f {id}.moved", writes: [{id}]}}}}
+      - {{id: start, uses: command, needs: [move], with: {{run: "touch up; echo up >> log", check: "test -f up && test -f {id}.moved", readonly: true, undo: "rm -f up", writes: [service]}}}}
+"#
+        )
+    };
+    bench.write(
+        "plans/W.yaml",
+        &format!(
+            "workplan: W\nbrackets:\n  - {{name: one, open: T01.drain, close: T01.start, budget: 10m, on_failure: release}}\n  \
+             - {{name: two, open: T02.drain, close: T02.start, budget: 10m, on_failure: release}}\ntasks:\n{}{}",
+            task("T01", "", "touch begun; while ! test -f go; do sleep 0.05; done; "),
+            task("T02", "needs: [T01.start], ", ""),
+        ),
+    );
+    bench.write("up", "");
+    let mut child = bench.command(&["run", "plan.md", "--yes"]).spawn().unwrap();
+    bench.wait_for("begun");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    bench.write("go", "");
+    bench.expect(0, &["resume", "--yes"]);
+    assert!(bench.has("up") && bench.has("T01.moved") && bench.has("T02.moved"));
+    assert_eq!(bench.read("log"), "down\nup\ndown\nup\n");
+}
+
 #[test]
 fn rollback_ends_it_too() {
     let bench = outage();

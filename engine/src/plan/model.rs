@@ -166,6 +166,10 @@ pub struct PlanStep {
     /// writes a resource that it reads. That it is so says something only while they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<StepIx>,
+    /// The steps before it that last change what it changes as well. That it is so says nothing
+    /// once they act.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overwrites: Vec<StepIx>,
     /// The last of the later steps that bring about the same from what a step in between changes:
     /// once this one was done, a difference is that one's to settle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
