@@ -11,7 +11,9 @@ use workplan_engine::kind::Secret;
 use workplan_platform::local::LocalOperate;
 use workplan_platform::sql::{Login, Reader, SqlError, Writer};
 use workplan_platform::values::written;
-use workplan_platform::{Endpoint, Fault, Operate, PartRef, ReleaseRef, SecretKey, View, deployed};
+use workplan_platform::{
+    Endpoint, Fault, Operate, PartRef, PlatformError, ReleaseRef, SecretKey, View, deployed,
+};
 
 use crate::support::{Ground, LONG, at, deploy, incarnations, spec, trial, until};
 
@@ -22,6 +24,7 @@ const HARD: &str = "p'%:/ \\#\"wörd=";
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("a_cluster_comes_up_and_takes_logins", a_cluster_comes_up_and_takes_logins),
+        trial("a_cluster_that_cannot_start_says_why", one_that_cannot_start),
         trial("faults_are_mended", faults_are_mended),
     ]
 }
@@ -230,6 +233,20 @@ async fn a_cluster_comes_up_and_takes_logins(ground: Arc<Ground>) {
     assert_eq!(deploy(&operate, &fewer).await, 2);
     let nodes: Vec<_> = before.into_iter().filter(|(n, _)| !n.contains("pgpool")).collect();
     assert_eq!(incarnations(&operate, &part.release).await, nodes);
+}
+
+/// Its first node refuses its configuration, and the others do not wait for it until the deadline.
+async fn one_that_cannot_start(ground: Arc<Ground>) {
+    let operate = ground.operate("T01.deploy");
+    let mut broken = values();
+    broken["postgresql"]["extendedConf"] = json!("no_such_setting = on");
+    let mut wanted = spec(&release(), "postgresql-ha", broken, SECRETS);
+    wanted.timeout = Duration::from_secs(3600);
+    let deployed = tokio::time::timeout(LONG, operate.deploy(&wanted)).await;
+    let error = deployed.expect("it is said long before the deadline").unwrap_err();
+    let PlatformError::Failed { what, said, .. } = &error else { panic!("{error:?}") };
+    assert!(what.contains("-postgresql-0/postgresql` has ended before it was ready"), "{what}");
+    assert!(said.iter().any(|line| line.contains("no_such_setting")), "{said:?}");
 }
 
 async fn faults_are_mended(ground: Arc<Ground>) {

@@ -124,6 +124,14 @@ impl Act<'_> {
     /// when it starts while another node is being promoted, a PostgreSQL was
     /// seen to end while it was starting on a busy machine.
     async fn bring_up(&self, pod: &Pod, template: String) -> Result<(), PlatformError> {
+        let up = self.come_up(pod, template).await;
+        if up.is_err() {
+            self.give_up(&pod.name);
+        }
+        up
+    }
+
+    async fn come_up(&self, pod: &Pod, template: String) -> Result<(), PlatformError> {
         let pods = self.world().store.pods(&self.at.namespace);
         let mut pauses = RESTARTS.into_iter();
         // Who ended before it answered, and how often in a row.

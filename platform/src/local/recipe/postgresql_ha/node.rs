@@ -110,7 +110,12 @@ impl<'a, 'w> Node<'a, 'w> {
                 if leader == self.number {
                     return Ok(None);
                 }
-                format!("its data is older than that of `{}`", self.cluster.nodes[leader].pod)
+                let leader = &self.cluster.nodes[leader].pod;
+                if self.act.is_given_up(leader) {
+                    let what = format!("`{leader}`, which leads, does not come up");
+                    return Err(PlatformError::failed(what));
+                }
+                format!("its data is older than that of `{leader}`")
             } else {
                 let silent: String = silent.iter().map(|why| format!("; {why}")).collect();
                 format!("none of {} leads{silent}", running.join(", "))
