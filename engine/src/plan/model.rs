@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::graph::Graph;
 use super::policy::PlanDemand;
 use crate::digest::Digest;
 use crate::document::TaskStatus;
@@ -313,6 +314,13 @@ impl Plan {
             "brackets": brackets,
             "preconditions": preconditions,
         }))
+    }
+
+    /// Its steps and what they need.
+    #[must_use]
+    pub fn graph(&self) -> Graph {
+        let needs: Vec<Vec<StepIx>> = self.steps.iter().map(|s| s.needs.clone()).collect();
+        Graph::new(&needs)
     }
 
     /// For each step, the steps that need it.

@@ -119,6 +119,18 @@ async fn primaries(view: &dyn View, part: &PartRef) -> (Vec<String>, i64) {
     (leading, streaming)
 }
 
+/// Whether every node has a role: a standby may be behind.
+async fn known_everywhere(view: &dyn View, part: &PartRef, role: &str) -> Option<()> {
+    let ha = view.postgres(part).await.unwrap();
+    for node in &ha.nodes {
+        let login = login(view, &node.endpoint, &ha.superuser, "postgres").await;
+        let reader = Reader::connect(view, &login, DEADLINE).await.unwrap();
+        let sql = "select from pg_roles where rolname = $1";
+        reader.rows(sql, &[&role]).await.unwrap().first()?;
+    }
+    Some(())
+}
+
 /// Whether two standbys follow this one and repmgr has it on record: it does so when its `standby
 /// follow` has ended. A fault before that finds a repmgrd that is still busy with the last one.
 async fn redundant(view: &dyn View, part: &PartRef, leader: &str) -> Option<()> {
@@ -151,6 +163,8 @@ async fn a_cluster_comes_up_and_takes_logins(ground: Arc<Ground>) {
     let app = "create role app login password $$app-p'%:/ \\wörd$$";
     writer.run(app).await.unwrap();
     writer.run("create role other login password 'other'").await.unwrap();
+    // The pooler asks standbys for a login, too.
+    until("the roles on every node", || known_everywhere(&operate, &part, "other")).await;
     // Every user that the pooler was told of, with the deployed password.
     let names: Vec<&str> = ha.pool_users.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["postgres", "gitea", "app", "other"]);

@@ -18,7 +18,7 @@ use super::first;
 use super::render::SERVER;
 use crate::PlatformError;
 use crate::local::pod::{Pod, PodFolder};
-use crate::local::run::{Act, Program};
+use crate::local::run::{Act, NoStart, Program};
 use crate::local::store::files;
 
 /// Between two questions.
@@ -298,7 +298,7 @@ impl<'a, 'w> Node<'a, 'w> {
     }
 
     /// Takes the running server into the cluster: as what it is, on record with repmgr.
-    pub(super) async fn join(&self) -> Result<(), PlatformError> {
+    pub(super) async fn join(&self) -> Result<(), NoStart> {
         let mut until = Instant::now() + RECEIVES;
         let mut cloned = false;
         let kind = loop {
@@ -358,7 +358,7 @@ impl<'a, 'w> Node<'a, 'w> {
     }
 
     /// Clones a standby that cannot receive with the data that it has.
-    async fn clone_again(&self) -> Result<(), PlatformError> {
+    async fn clone_again(&self) -> Result<(), NoStart> {
         let Some(server) = self.pod.containers.first() else { return Ok(()) };
         let Some(primary) = self.find_primary().await? else { return Ok(()) };
         let path = self.folder().entry(SERVER);
