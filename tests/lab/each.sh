@@ -34,7 +34,7 @@ heal_dirty() { sed -i '$d' "$lab/$1"; }
 # The text that the step looks for has changed since the workplan was written.
 harm_changed() { # harm_changed REPO/PATH|TEXT
     local path=${1%|*} text=${1#*|}
-    sed -i "s|$text|# $text|" "$lab/$path"
+    sed -i "s|$text|CHANGED|" "$lab/$path"
     git -C "$lab/${path%%/*}" -c user.name=u -c user.email=u@example.org commit -qm "Changed by somebody" -- "${path#*/}"
 }
 heal_changed() { git -C "$lab/${1%%/*}" reset -q --hard HEAD^; }
