@@ -37,7 +37,11 @@ harm_changed() { # harm_changed REPO/PATH|TEXT
     sed -i "s|$text|CHANGED|" "$lab/$path"
     git -C "$lab/${path%%/*}" -c user.name=u -c user.email=u@example.org commit -qm "Changed by somebody" -- "${path#*/}"
 }
-heal_changed() { git -C "$lab/${1%%/*}" reset -q --hard HEAD^; }
+heal_changed() {
+    local path=${1%|*}
+    git -C "$lab/${path%%/*}" reset -q --soft HEAD^
+    git -C "$lab/${path%%/*}" restore -q --staged --worktree -- "${path#*/}"
+}
 # A server hangs.
 harm_frozen() { # harm_frozen POD|standby
     local pod=$1
