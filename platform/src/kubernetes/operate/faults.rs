@@ -1,0 +1,90 @@
+//! Faults of a data node, and what mends them.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, Preconditions};
+use tokio::time::Instant;
+
+use super::super::view::not_yet;
+use super::KubernetesOperate;
+use crate::platform::View as _;
+use crate::{Fault, PartRef, PlatformError};
+
+impl KubernetesOperate {
+    pub(super) async fn inject(
+        &self,
+        at: &PartRef,
+        node: &str,
+        fault: Fault,
+    ) -> Result<(), PlatformError> {
+        match fault {
+            Fault::PodDelete => self.delete_pod(at, node).await,
+            // The main process of a container cannot be killed or frozen from inside of it.
+            Fault::Kill | Fault::FastStop | Fault::Freeze => {
+                let mut error = not_yet("any fault but `pod-delete`");
+                if let PlatformError::Target { help, .. } = &mut error {
+                    "use `fault: pod-delete`".clone_into(help);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn delete_pod(&self, at: &PartRef, node: &str) -> Result<(), PlatformError> {
+        self.check_node(at, node).await?;
+        let cluster = self.view.cluster();
+        let pods = cluster.api::<Pod>(&at.release.namespace).await?;
+        let doing = format!("delete the pod `{node}`");
+        let pod = cluster.ask(&doing, || pods.get_metadata(node)).await?;
+        // Asked twice, for want of an answer, it must not be the next pod of that name.
+        let params = DeleteParams {
+            preconditions: Some(Preconditions { uid: pod.metadata.uid, ..Default::default() }),
+            ..Default::default()
+        };
+        let deleted = || async {
+            match pods.delete(node, &params).await {
+                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+                other => other.map(drop),
+            }
+        };
+        cluster.ask(&doing, deleted).await
+    }
+
+    /// Waits until the node's pod is there again and ready: its StatefulSet makes it, its entrypoint
+    /// lets it join as a standby.
+    pub(super) async fn mend_pod(
+        &self,
+        at: &PartRef,
+        node: &str,
+        timeout: Duration,
+    ) -> Result<(), PlatformError> {
+        self.check_node(at, node).await?;
+        let until = Instant::now() + timeout;
+        let is_so = || async {
+            let workloads = self.view.workloads(&at.release).await?;
+            let mut instances = workloads.iter().flat_map(|w| &w.instances);
+            Ok(match instances.find(|i| i.name == node) {
+                None => Some(format!("there is no pod `{node}`")),
+                Some(instance) if instance.ready => None,
+                Some(instance) => {
+                    let why = instance.why.as_deref().unwrap_or("it is not ready");
+                    Some(format!("`{node}`: {why}"))
+                }
+            })
+        };
+        self.view.cluster().wait(self.wait(&at.release, until), is_so).await
+    }
+
+    async fn check_node(&self, at: &PartRef, node: &str) -> Result<(), PlatformError> {
+        let nodes = self.view.postgres(at).await?.nodes;
+        if nodes.iter().any(|n| n.name == node) {
+            return Ok(());
+        }
+        let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
+        Err(PlatformError::Missing(format!(
+            "{at} has no data node `{node}`; it has {}",
+            names.join(", ")
+        )))
+    }
+}
