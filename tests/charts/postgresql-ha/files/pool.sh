@@ -4,6 +4,7 @@ set -euo pipefail
 run=/run/pool
 umask 077
 read -ra nodes <<<"$NODES"
+escaped() { sed -e 's/\\/\\\\/g' -e 's/:/\\:/g'; }
 secret() { cat "/opt/bitnami/pgpool/secrets/$1"; }
 
 {
@@ -11,7 +12,7 @@ secret() { cat "/opt/bitnami/pgpool/secrets/$1"; }
 backend_clustering_mode = 'streaming_replication'
 listen_addresses = '*'
 port = 5432
-unix_socket_directories = '$run'
+socket_dir = '$run'
 pcp_listen_addresses = '127.0.0.1'
 pcp_port = 9898
 pcp_socket_dir = '$run'
@@ -63,12 +64,12 @@ printf '%s:%s\n' "$ADMIN_USERNAME" "$(pg_md5 -- "$(secret admin-password)" 2>/de
 printf '127.0.0.1:9898:%s:%s\n' "$ADMIN_USERNAME" "$(secret admin-password)" >"$run/pcppass"
 # Where a check has no password in the configuration, which cannot spell a quote, it is looked for here.
 {
-    printf '%s:TEXT%s\n' "$SR_CHECK_USERNAME" "$(secret sr-check-password)"
-    printf '%s:TEXT%s\n' "$POSTGRESQL_USERNAME" "$(secret pgpool-password)"
+    printf '%s:TEXT%s\n' "$SR_CHECK_USERNAME" "$(secret sr-check-password | escaped)"
+    printf '%s:TEXT%s\n' "$POSTGRESQL_USERNAME" "$(secret pgpool-password | escaped)"
     if [ -e /opt/bitnami/pgpool/custom-users/usernames ]; then
         IFS=';,' read -ra names </opt/bitnami/pgpool/custom-users/usernames || true
         IFS=';,' read -ra words </opt/bitnami/pgpool/custom-users/passwords || true
-        for i in "${!names[@]}"; do printf '%s:TEXT%s\n' "${names[$i]}" "${words[$i]}"; done
+        for i in "${!names[@]}"; do printf '%s:TEXT%s\n' "${names[$i]}" "$(escaped <<<"${words[$i]}")"; done
     fi
 } >"$run/pool_passwd"
 # A node that does not answer at the start is down until somebody attaches it.
