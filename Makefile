@@ -59,6 +59,7 @@ test: ## everything, from a fresh machine: set-up, lint, the demo's test, all Ru
 	$(MAKE) test-instructions
 	$(MAKE) test-demo
 	$(MAKE) test-lab
+	$(MAKE) test-cluster
 	CARGO="$(CARGO)" tools/cargo-test.sh
 
 .PHONY: test-demo
@@ -81,6 +82,17 @@ test-lab: ## RAIL-PL-WP-0001 on a lab: there and back, and killed in each step (
 	$(CARGO) build --locked --package workplan
 	for test in $(TESTS); do
 		WORKPLAN_BIN="$(abspath $(BINARY))" tests/lab/$$test.sh $(SEED)
+	done
+
+CLUSTER_TESTS ?= test failures
+
+.PHONY: test-cluster
+test-cluster: ## T01 and a failover on a real Kubernetes, and what goes wrong there (WORKPLAN_TEST_KUBECONFIG names another)
+	@tools/setup.sh build platform
+	tests/cluster/build.sh
+	$(CARGO) build --locked --package workplan
+	for test in $(CLUSTER_TESTS); do
+		WORKPLAN_BIN="$(abspath $(BINARY))" tests/cluster/$$test.sh $(SEED)
 	done
 
 KILLS ?= 3000

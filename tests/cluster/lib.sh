@@ -72,17 +72,53 @@ versions() {
 revision() { helm list -n "$platform" -o json --all | sed -nE 's/.*"revision":"([0-9]+)".*/\1/p'; }
 pods() { admin get pods -n "$platform" -o jsonpath='{range .items[*]}{.metadata.uid} {.status.containerStatuses[0].restartCount}{"\n"}{end}' | sort; }
 
-prepare() {
+# Namespaces, accounts and a repository with a target.
+ground() {
     local namespace
     for namespace in "$apps" "$platform"; do
         admin create namespace "$namespace" >/dev/null
         admin apply -n "$namespace" -f "$top/helm/rbac/reader.yaml" -f "$top/helm/rbac/operator.yaml" >/dev/null
     done
+    account nobody
     account reader workplan-reader
     account operator workplan-reader workplan-operator
     mkdir -p "$repo/helm" "$repo/targets" "$repo/plans" "$repo/workplans" "$scratch/charts/gitea/charts"
     age-keygen -o "$scratch/age.txt" 2>/dev/null
     chmod 0600 "$scratch/age.txt"
+    cat >"$repo/.sops.yaml" <<X
+creation_rules:
+  - path_regex: \.sops\.yaml$
+    encrypted_regex: ^(.*[pP]assword|passwords)$
+    age: $(age-keygen -y "$scratch/age.txt")
+X
+    cat >"$repo/targets/cluster.yaml" <<X
+kind: kubernetes
+namespaces: [$apps, $platform]
+repos: {platform: .}
+kubernetes:
+  charts: {postgresql-ha: $top/tests/charts/postgresql-ha, valkey: $top/tests/charts/valkey}
+sops: {age_key_file: $scratch/age.txt}
+X
+}
+keep() {
+    git -C "$repo" init -q
+    git -C "$repo" add -A
+    git -C "$repo" -c user.name=t -c user.email=t@example.org commit -qm "A repository"
+}
+# For single steps: no release is there.
+prepare_small() {
+    ground
+    cat >"$repo/helm/valkey-values.yaml" <<X
+image: {repository: registry.local/valkey, tag: "9"}
+architecture: standalone
+auth: {password: not secret here}
+primary: {persistence: {size: 1Gi}}
+X
+    keep
+}
+# For the workplan: what runs today is a subchart whose passwords the chart made up.
+prepare() {
+    ground
     cp "$here/workplan.md" "$repo/workplans/CLUSTER-WP-0001.md"
     sed -e "s/APPS/$apps/g" -e "s/PLATFORM/$platform/g" "$here/plan.yaml" >"$repo/plans/CLUSTER-WP-0001.yaml"
     cp "$top/helm/postgresql-ha-values.yaml" "$repo/helm/"
@@ -92,27 +128,11 @@ postgresql: {image: {repository: registry.local/pg, tag: "15"}}
 pgpool: {image: {repository: registry.local/pg, tag: "15"}}
 persistence: {size: 1Gi}
 X
-    cat >"$repo/.sops.yaml" <<X
-creation_rules:
-  - path_regex: \.sops\.yaml$
-    encrypted_regex: ^(.*[pP]assword|passwords)$
-    age: $(age-keygen -y "$scratch/age.txt")
-X
+    keep
     cp -r "$top/tests/charts/old-gitea/." "$scratch/charts/gitea/"
     cp -r "$top/tests/charts/postgresql-ha" "$scratch/charts/gitea/charts/"
-    cat >"$repo/targets/cluster.yaml" <<X
-kind: kubernetes
-namespaces: [$apps, $platform]
-repos: {platform: .}
-kubernetes: {charts: {postgresql-ha: $top/tests/charts/postgresql-ha}}
-sops: {age_key_file: $scratch/age.txt}
-X
-    git -C "$repo" init -q
-    git -C "$repo" add -A
-    git -C "$repo" -c user.name=t -c user.email=t@example.org commit -qm "A repository"
-    # What runs today: a subchart whose passwords the chart made up.
     helm upgrade --install gitea "$scratch/charts/gitea" -n "$apps" >/dev/null
-    export GITEA_PASSWORD='gitea:s"pass' KUBECONFIG_ADMIN=$KUBECONFIG
+    export GITEA_PASSWORD='gitea:s"pass'
     admin rollout status -n "$apps" statefulset/gitea-postgresql-ha-postgresql --timeout=55s >/dev/null
     admin rollout status -n "$apps" deployment/gitea-postgresql-ha-pgpool --timeout=55s >/dev/null
 }
@@ -121,7 +141,7 @@ as() { local who=$1; shift; KUBECONFIG=$scratch/$who.conf "$@"; }
 
 finish() {
     local status=$? name
-    for name in reader operator; do
+    for name in nobody reader operator; do
         admin delete clusterrolebinding "wp-test-$seed-$name" --ignore-not-found >/dev/null 2>&1 || true
     done
     timeout 90 kubectl --kubeconfig "$KUBECONFIG" delete namespace "$apps" "$platform" --ignore-not-found >/dev/null 2>&1 ||
