@@ -2,7 +2,7 @@
 //!
 //! `settings` is what a target file says, `cluster` the connection, `problem` what went wrong in
 //! words. `record` reads Helm's own Secrets, `manifest` what a chart made, `shape` compares it with
-//! what is live, `workload` and `postgres` say what runs, `forward` is the way to a port. `helm` calls
+//! what is live, `rights` asks what the account may do, `workload` and `postgres` say what runs, `forward` is the way to a port. `helm` calls
 //! the program, `operate` acts, `wait` waits by watches.
 //!
 //! Nothing is kept outside of the cluster: who deployed a revision stands in the labels that Helm
@@ -16,6 +16,7 @@ mod operate;
 mod postgres;
 mod problem;
 mod record;
+mod rights;
 mod settings;
 mod shape;
 mod view;

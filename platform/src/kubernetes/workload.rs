@@ -145,6 +145,8 @@ impl Cluster {
     }
 }
 
+/// Said of a pod of an older revision that never ran, so that its StatefulSet waits for it.
+pub(super) const OLD_AND_STUCK: &str = "it is of an older revision and does not start";
 /// Said of a pod of which nothing else is known.
 const PENDING: &str = "it is Pending";
 
@@ -180,7 +182,12 @@ impl Kept {
         let why = if meta.deletion_timestamp.is_some() {
             Some("it is being ended".to_owned())
         } else if old {
-            Some("it is of an older revision".to_owned())
+            let runs = |c: &&ContainerStatus| {
+                c.state.as_ref().is_some_and(|s| s.running.is_some()) || c.restart_count > 0
+            };
+            let starting = containers.is_empty() || containers.iter().any(runs);
+            let stuck = !starting && containers.iter().any(|c| unwell(c).is_some());
+            Some(if stuck { OLD_AND_STUCK } else { "it is of an older revision" }.to_owned())
         } else if is_ready && !self.settled {
             Some("the change of its workload is not carried out yet".to_owned())
         } else if is_ready {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::record::{ATTEMPT, REVISION, RUN, STEP};
+use super::super::rights::{of_deploy, of_record};
 use super::super::view::not_yet;
 use super::KubernetesOperate;
 use crate::platform::View as _;
@@ -26,6 +27,9 @@ impl KubernetesOperate {
             return Err(left_behind(at));
         }
         if !self.is_deployed(spec).await? {
+            let mut rights = of_record(&at.namespace);
+            rights.extend(of_deploy(&self.view.manifest(spec).await?));
+            cluster.demand(rights).await?;
             let number = newest.map_or(0, |n| n.number) + 1;
             self.upgrade(spec, number, until).await?;
         }

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Preconditions};
 use tokio::time::Instant;
 
+use super::super::rights::Right;
 use super::super::view::not_yet;
 use super::KubernetesOperate;
 use crate::platform::View as _;
@@ -19,7 +20,16 @@ impl KubernetesOperate {
         fault: Fault,
     ) -> Result<(), PlatformError> {
         match fault {
-            Fault::PodDelete => self.delete_pod(at, node).await,
+            Fault::PodDelete => {
+                self.check_node(at, node).await?;
+                let cluster = self.view.cluster();
+                let namespace = Some(at.release.namespace.clone());
+                cluster.demand([(namespace, Right::new("delete", "", "pods"))].into()).await?;
+                let pods = cluster.api::<Pod>(&at.release.namespace).await?;
+                let doing = format!("delete the pod `{node}`");
+                let pod = cluster.ask(&doing, || pods.get_metadata(node)).await?;
+                self.delete_pod(&at.release.namespace, node, pod.metadata.uid).await
+            }
             // The main process of a container cannot be killed or frozen from inside of it.
             Fault::Kill | Fault::FastStop | Fault::Freeze => {
                 let mut error = not_yet("any fault but `pod-delete`");
@@ -31,24 +41,26 @@ impl KubernetesOperate {
         }
     }
 
-    async fn delete_pod(&self, at: &PartRef, node: &str) -> Result<(), PlatformError> {
-        self.check_node(at, node).await?;
+    /// Deletes a pod, and no other one that has its name meanwhile.
+    pub(super) async fn delete_pod(
+        &self,
+        namespace: &str,
+        pod: &str,
+        uid: Option<String>,
+    ) -> Result<(), PlatformError> {
         let cluster = self.view.cluster();
-        let pods = cluster.api::<Pod>(&at.release.namespace).await?;
-        let doing = format!("delete the pod `{node}`");
-        let pod = cluster.ask(&doing, || pods.get_metadata(node)).await?;
-        // Asked twice, for want of an answer, it must not be the next pod of that name.
+        let pods = cluster.api::<Pod>(namespace).await?;
         let params = DeleteParams {
-            preconditions: Some(Preconditions { uid: pod.metadata.uid, ..Default::default() }),
+            preconditions: Some(Preconditions { uid, ..Default::default() }),
             ..Default::default()
         };
         let deleted = || async {
-            match pods.delete(node, &params).await {
+            match pods.delete(pod, &params).await {
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
                 other => other.map(drop),
             }
         };
-        cluster.ask(&doing, deleted).await
+        cluster.ask(&format!("delete the pod `{pod}`"), deleted).await
     }
 
     /// Waits until the node's pod is there again and ready: its StatefulSet makes it, its entrypoint

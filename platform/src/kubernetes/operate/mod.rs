@@ -14,6 +14,7 @@ use workplan_engine::kind::Hands;
 
 use super::view::{KubernetesView, not_yet};
 use super::wait::Wait;
+use super::workload::OLD_AND_STUCK;
 use crate::platform::{Operate, Reached, View};
 use crate::values::Values;
 use crate::{
@@ -49,6 +50,7 @@ impl KubernetesOperate {
         let cluster = self.view.cluster();
         let is_so = || async {
             let workloads = self.view.workloads(at).await?;
+            self.clear_the_way(at, &workloads).await?;
             Ok(workloads
                 .iter()
                 .filter(|w| !w.is_ready())
@@ -56,6 +58,23 @@ impl KubernetesOperate {
                 .reduce(|a, b| format!("{a}; {b}")))
         };
         cluster.wait(self.wait(at, until), is_so).await
+    }
+}
+
+impl KubernetesOperate {
+    /// Deletes pods of an older revision that never ran. A StatefulSet waits for such a pod before it
+    /// makes the next one, for ever where its image cannot be pulled (kubernetes issue 67250).
+    async fn clear_the_way(
+        &self,
+        at: &ReleaseRef,
+        workloads: &[Workload],
+    ) -> Result<(), PlatformError> {
+        let instances = workloads.iter().flat_map(|w| &w.instances);
+        for stuck in instances.filter(|i| i.why.as_deref() == Some(OLD_AND_STUCK)) {
+            let uid = stuck.incarnation.split('/').next().unwrap_or_default();
+            self.delete_pod(&at.namespace, &stuck.name, Some(uid.to_owned())).await?;
+        }
+        Ok(())
     }
 }
 

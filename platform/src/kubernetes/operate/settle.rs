@@ -7,7 +7,9 @@ use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::super::manifest;
 use super::super::record::{NEXT, Revision};
+use super::super::rights::{of_deploy, of_record};
 use super::super::workload::selector;
 use super::deploy::left_behind;
 use super::{KubernetesOperate, OPERATION};
@@ -69,6 +71,11 @@ impl KubernetesOperate {
         revision: u64,
         until: Instant,
     ) -> Result<(), PlatformError> {
+        let body = self.view.cluster().body(at, newest).await?;
+        let wanted = manifest::objects(&at.to_string(), &body.manifest, &at.namespace)?;
+        let mut rights = of_record(&at.namespace);
+        rights.extend(of_deploy(&wanted));
+        self.view.cluster().demand(rights).await?;
         self.announce(at, newest).await?;
         let left = until.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
         let (number, timeout) = (revision.to_string(), format!("{}s", left.as_secs().max(1)));
