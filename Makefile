@@ -116,6 +116,22 @@ release: ## one static binary, for any Linux of this architecture
 	$(CARGO) build --locked --release --target $(MUSL) --package workplan
 	tools/check-static.sh "$(RELEASE)"
 
+.PHONY: pg-deploy
+pg-deploy: ## Deploy standalone PostgreSQL HA to the cluster (CHART, NAMESPACE override)
+	@tools/helm-deploy.sh deploy postgresql-ha 16.3.4
+
+.PHONY: pg-status
+pg-status: ## Check the pods of PostgreSQL HA
+	@tools/helm-deploy.sh status postgresql-ha 16.3.4
+
+.PHONY: valkey-deploy
+valkey-deploy: ## Deploy Valkey to the cluster
+	@tools/helm-deploy.sh deploy valkey 4.0.2
+
+.PHONY: valkey-status
+valkey-status: ## Check the pods of Valkey
+	@tools/helm-deploy.sh status valkey 4.0.2
+
 .PHONY: demo
 demo: ## RAIL-PL-WP-0001 on a lab: a real Gitea moves; with a page of proofs, a kill, a rollback
 	@tools/setup.sh build platform

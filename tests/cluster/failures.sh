@@ -91,3 +91,13 @@ check "… is named" said 'Secret .*/own-pool. key .sr-check-password. is not th
 check "a failover test breaks nothing then" exits 1 as operator inside do ha.failover --target cluster --yes \
     --with release=postgresql-ha --with "namespace=$platform" --with fault=pod-delete
 check "… and says why" said 'not whole, so nothing was broken.*'
+
+# Without the engine.
+timeout 60 helm uninstall valkey -n "$platform" >/dev/null
+by_make() { EXAMPLE=${2:-} SOPS_AGE_KEY_FILE=$top/tests/helm/example-age.txt NAMESPACE=$platform CHART=$top/tests/charts/valkey quietly make -C "$top" "$1"; }
+check "make valkey-deploy refuses the example's passwords" exits 2 by_make valkey-deploy
+check "… in words" said 'whose key everybody has'
+check "make valkey-deploy, for a trial" by_make valkey-deploy 1
+check "… deploys the values of helm/" test "$(helm get values valkey -n "$platform" -o json | grep -c '"architecture":"standalone"')" = 1
+check "make valkey-status" by_make valkey-status
+check "… shows the workload" said 'statefulset.*valkey-primary'
