@@ -1,6 +1,6 @@
 //! The connection to a cluster, made once for all handles of a session.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use hmac::{Hmac, Mac};
@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 use workplan_engine::digest::{canonical, hex};
 use workplan_engine::kind::Look;
 
+use super::lease::Held;
 use super::problem::{chain, is_unreachable, kubeconfig_problem, problem};
 use super::settings::Settings;
 use crate::PlatformError;
@@ -34,6 +35,8 @@ pub(super) struct Cluster {
     key: OnceCell<Vec<u8>>,
     /// The program `helm` was seen to be new enough.
     pub(super) helm_seen: OnceCell<()>,
+    /// The lock, where a run holds it.
+    held: OnceLock<Weak<Held>>,
 }
 
 impl Cluster {
@@ -50,6 +53,7 @@ impl Cluster {
                 client: OnceCell::new(),
                 key: OnceCell::new(),
                 helm_seen: OnceCell::new(),
+                held: OnceLock::new(),
             }))
         };
         (*look.place.shared::<Shared>(make)).clone()
@@ -132,6 +136,23 @@ impl Cluster {
                     )));
                 }
             }
+        }
+    }
+
+    /// Keeps what a run holds, for whoever is about to write.
+    pub(super) fn hold(&self, held: &Arc<Held>) {
+        // One run for one place: there is no second one.
+        let _ = self.held.set(Arc::downgrade(held));
+    }
+
+    /// Whether the target is still this run's, asked before anything is written.
+    ///
+    /// # Errors
+    /// When somebody else has taken it meanwhile.
+    pub(super) async fn still_held(&self) -> Result<(), PlatformError> {
+        match self.held.get().and_then(Weak::upgrade) {
+            Some(held) => held.still().await,
+            None => Ok(()),
         }
     }
 

@@ -204,12 +204,15 @@ pub(super) fn changes(rendered: &Rendered, live: &[Object], at: &str) -> Vec<Cha
         .collect()
 }
 
+/// The parts of a mapping or a list, with their place in it.
+type Parts<'v> = Vec<(String, &'v Value)>;
+
 /// The leaves in which two values differ, a change each: `RELEASE StatefulSet/NAME: spec.replicas`.
 /// Elements of lists are named by their `name`, where all have one.
 fn differences(path: &str, dot: &str, before: &Value, after: &Value, found: &mut Vec<Change>) {
     let name = |v: &Value| v.get("name").and_then(Value::as_str).map(str::to_owned);
     let named = |list: &[Value]| list.iter().all(|v| name(v).is_some());
-    let (old, new): (Vec<(String, &Value)>, Vec<(String, &Value)>) = match (before, after) {
+    let (old, new): (Parts<'_>, Parts<'_>) = match (before, after) {
         (Value::Object(old), Value::Object(new)) => {
             let parts = |map: &Map<String, Value>| {
                 map.iter().map(|(k, _)| format!("{dot}{k}")).collect::<Vec<_>>()

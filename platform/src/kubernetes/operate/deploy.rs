@@ -70,6 +70,7 @@ impl KubernetesOperate {
         let call = cluster
             .helm_upgrade(&self.hands, spec, &more, left.max(Duration::from_secs(1)))
             .await?;
+        cluster.still_held().await?;
         let outcome = self.hands.run(call).await?;
         if outcome.code == Some(0) {
             return Ok(());

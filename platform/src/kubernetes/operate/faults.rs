@@ -10,7 +10,11 @@ use super::super::rights::Right;
 use super::super::view::not_yet;
 use super::KubernetesOperate;
 use crate::platform::View as _;
-use crate::{Fault, PartRef, PlatformError};
+use crate::sql::{Login, Reader, SimpleQueryRow, SqlError};
+use crate::{Fault, PartRef, PlatformError, deployed};
+
+/// How long the pooler may take to answer one question.
+const ANSWER: Duration = Duration::from_secs(5);
 
 impl KubernetesOperate {
     pub(super) async fn inject(
@@ -85,7 +89,38 @@ impl KubernetesOperate {
                 }
             })
         };
-        self.view.cluster().wait(self.wait(&at.release, until), is_so).await
+        self.view.cluster().wait(self.wait(&at.release, until), is_so).await?;
+        let ha = self.view.postgres(at).await?;
+        let Some(pooler) = ha.pooler else { return Ok(()) };
+        let login = Login {
+            endpoint: pooler,
+            password: Some(deployed(&self.view, &ha.superuser.1).await?),
+            user: ha.superuser.0,
+            database: "postgres".to_owned(),
+            application: self.hands.identity.to_string(),
+        };
+        // A node that is back is taken in by the pooler's next round of checks.
+        let taken_in = || async {
+            Ok(match self.pooler_of(&login, node).await {
+                Ok(status) if status != "down" => None,
+                Ok(_) => Some(format!("the pooler has `{node}` as down")),
+                Err(error) => Some(error.to_string()),
+            })
+        };
+        self.view.cluster().wait(self.wait(&at.release, until), taken_in).await
+    }
+
+    /// What the pooler takes a node for.
+    async fn pooler_of(&self, login: &Login, node: &str) -> Result<String, SqlError> {
+        let reader = Reader::connect(&self.view, login, ANSWER).await?;
+        let rows = reader.texts("show pool_nodes").await?;
+        let named = |row: &&SimpleQueryRow| {
+            let host = row.get("hostname").unwrap_or_default();
+            host == node || host.starts_with(&format!("{node}."))
+        };
+        let status = rows.iter().find(named).and_then(|row| row.get("status"));
+        // One that it was not told of is nothing that it could take in.
+        Ok(status.unwrap_or_default().to_owned())
     }
 
     async fn check_node(&self, at: &PartRef, node: &str) -> Result<(), PlatformError> {

@@ -147,10 +147,12 @@ impl View for KubernetesOperate {
 #[async_trait]
 impl Operate for KubernetesOperate {
     async fn deploy(&self, spec: &ReleaseSpec) -> Result<Release, PlatformError> {
+        self.view.cluster().still_held().await?;
         self.deploy_release(spec).await
     }
 
     async fn settle(&self, at: &ReleaseRef) -> Result<(), PlatformError> {
+        self.view.cluster().still_held().await?;
         self.settle_release(at).await
     }
 
@@ -160,10 +162,12 @@ impl Operate for KubernetesOperate {
         revision: u64,
         timeout: Duration,
     ) -> Result<Release, PlatformError> {
+        self.view.cluster().still_held().await?;
         self.roll_back_release(at, revision, timeout).await
     }
 
     async fn uninstall(&self, at: &ReleaseRef) -> Result<(), PlatformError> {
+        self.view.cluster().still_held().await?;
         self.uninstall_release(at).await
     }
 
@@ -174,6 +178,7 @@ impl Operate for KubernetesOperate {
         replicas: u32,
         timeout: Duration,
     ) -> Result<(), PlatformError> {
+        self.view.cluster().still_held().await?;
         self.scale_workload(at, workload, replicas, timeout).await
     }
 
@@ -188,10 +193,12 @@ impl Operate for KubernetesOperate {
         argv: &[String],
         timeout: Duration,
     ) -> Result<ExecOutput, PlatformError> {
+        self.view.cluster().still_held().await?;
         self.exec_in(at, workload, argv, timeout).await
     }
 
     async fn fault(&self, at: &PartRef, node: &str, fault: Fault) -> Result<(), PlatformError> {
+        self.view.cluster().still_held().await?;
         self.inject(at, node, fault).await
     }
 
