@@ -59,6 +59,7 @@ test: ## everything, from a fresh machine: set-up, lint, the demo's test, all Ru
 	$(MAKE) test-instructions
 	$(MAKE) test-demo
 	$(MAKE) test-lab
+	$(MAKE) test-cluster
 	CARGO="$(CARGO)" tools/cargo-test.sh
 
 .PHONY: test-demo
@@ -83,6 +84,17 @@ test-lab: ## RAIL-PL-WP-0001 on a lab: there and back, and killed in each step (
 		WORKPLAN_BIN="$(abspath $(BINARY))" tests/lab/$$test.sh $(SEED)
 	done
 
+CLUSTER_TESTS ?= test failures
+
+.PHONY: test-cluster
+test-cluster: ## T01 and a failover on a real Kubernetes, and what goes wrong there (WORKPLAN_TEST_KUBECONFIG names another)
+	@tools/setup.sh build platform
+	tests/cluster/build.sh
+	$(CARGO) build --locked --package workplan
+	for test in $(CLUSTER_TESTS); do
+		WORKPLAN_BIN="$(abspath $(BINARY))" tests/cluster/$$test.sh $(SEED)
+	done
+
 KILLS ?= 3000
 
 .PHONY: torture
@@ -103,6 +115,22 @@ release: ## one static binary, for any Linux of this architecture
 	@tools/setup.sh build release
 	$(CARGO) build --locked --release --target $(MUSL) --package workplan
 	tools/check-static.sh "$(RELEASE)"
+
+.PHONY: pg-deploy
+pg-deploy: ## Deploy standalone PostgreSQL HA to the cluster (CHART, NAMESPACE override)
+	@tools/helm-deploy.sh deploy postgresql-ha 16.3.4
+
+.PHONY: pg-status
+pg-status: ## Check the pods of PostgreSQL HA
+	@tools/helm-deploy.sh status postgresql-ha 16.3.4
+
+.PHONY: valkey-deploy
+valkey-deploy: ## Deploy Valkey to the cluster
+	@tools/helm-deploy.sh deploy valkey 4.0.2
+
+.PHONY: valkey-status
+valkey-status: ## Check the pods of Valkey
+	@tools/helm-deploy.sh status valkey 4.0.2
 
 .PHONY: demo
 demo: ## RAIL-PL-WP-0001 on a lab: a real Gitea moves; with a page of proofs, a kill, a rollback

@@ -8,6 +8,8 @@ use workplan_engine::kind::BaseEnv;
 use workplan_engine::process::ServiceStarter;
 use workplan_engine::session::{SourceOptions, World};
 
+use workplan_platform::kubernetes::KubernetesGuard;
+
 use crate::app::App;
 use crate::args::SourceArgs;
 use crate::secrets::Secrets;
@@ -27,6 +29,7 @@ pub(crate) fn world(app: &App) -> World {
             env: Vec::new(),
         },
         machine_locks: machine_locks(),
+        guard: Some(Arc::new(KubernetesGuard)),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

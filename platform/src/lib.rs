@@ -9,6 +9,7 @@
 mod conninfo;
 mod database;
 mod error;
+pub mod kubernetes;
 pub mod local;
 mod model;
 mod network;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use workplan_engine::kind::{Hands, Look};
 
 use crate::error::PlatformError;
+use crate::kubernetes::{KubernetesOperate, KubernetesView};
 use crate::local::{LocalOperate, LocalView};
 use crate::model::{
     AppView, Endpoint, ExecOutput, Fault, Object, PartRef, PostgresHa, Release, ReleaseRef,
@@ -150,6 +151,7 @@ pub trait Operate: View {
 /// When the target file does not say enough to reach it.
 pub fn view(look: &Look) -> Result<Arc<dyn View>, PlatformError> {
     match look.place.kind.as_str() {
+        "kubernetes" => Ok(Arc::new(KubernetesView::new(look)?)),
         "local" => Ok(Arc::new(LocalView::new(look)?)),
         kind => Err(unknown(kind)),
     }
@@ -161,6 +163,7 @@ pub fn view(look: &Look) -> Result<Arc<dyn View>, PlatformError> {
 /// When the target file does not say enough to reach it.
 pub fn operate(hands: &Hands) -> Result<Arc<dyn Operate>, PlatformError> {
     match hands.place.kind.as_str() {
+        "kubernetes" => Ok(Arc::new(KubernetesOperate::new(hands)?)),
         "local" => Ok(Arc::new(LocalOperate::new(hands)?)),
         kind => Err(unknown(kind)),
     }
@@ -168,7 +171,7 @@ pub fn operate(hands: &Hands) -> Result<Arc<dyn Operate>, PlatformError> {
 
 fn unknown(kind: &str) -> PlatformError {
     PlatformError::Target {
-        what: format!("there is no platform `{kind}` yet"),
-        help: "use a `local` target".to_owned(),
+        what: format!("there is no platform `{kind}`"),
+        help: "a target is of the kind `kubernetes` or `local`".to_owned(),
     }
 }

@@ -130,9 +130,19 @@ fn target() -> Value {
         "type": "object",
         "properties": {
             "kind": {"enum": ["local", "kubernetes"]},
-            "context": {"type": "string"},
+            "context": {"type": "string", "description": "The context of the kubeconfig; else the current one."},
+            "kubernetes": {
+                "type": "object",
+                "description": "What the platform `kubernetes` needs besides.",
+                "properties": {
+                    "kubeconfig": {"type": "string", "description": "A file; else `KUBECONFIG`, `~/.kube/config`, or the pod's own account."},
+                    "helm": {"type": "string", "description": "The program, where it is not on the PATH."},
+                    "charts": {"type": "object", "additionalProperties": {"type": "string"}, "description": "By chart, a folder, an archive or an address."},
+                },
+                "additionalProperties": false,
+            },
             "local": {"type": "object", "description": "Where the platform `local` keeps its releases."},
-            "namespaces": {},
+            "namespaces": texts(),
             "repos": {"type": "object", "additionalProperties": {"type": "string"}},
             "databases": {"type": "object", "additionalProperties": {"type": "object"}},
             "live": {"type": "boolean", "description": "People depend on it."},

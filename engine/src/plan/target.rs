@@ -14,6 +14,7 @@ use super::TargetRef;
 pub const TARGET_KEYS: &[&str] = &[
     "kind",
     "context",
+    "kubernetes",
     "local",
     "namespaces",
     "repos",

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::dispatch::{Dispatcher, encode, now_ms, projections};
 use super::environment::without_secrets;
+use super::guard::Guarded;
 use super::history::History;
 use super::launch::Supervised;
 use super::perform::Workshop;
@@ -35,6 +36,8 @@ pub(super) struct Held {
     pub(super) previous: Option<Owner>,
     pub(super) owner: Owner,
     pub(super) process: ProcessId,
+    /// The target's own lock, where it has one.
+    pub(super) guarded: Option<Guarded>,
 }
 
 /// This process, without a lock.
@@ -43,7 +46,7 @@ pub(super) fn unlocked(run: &str) -> Result<Held, SessionError> {
         .ok_or_else(|| SessionError::Internal("failed to name this process".to_owned()))?;
     let process = ProcessId::current()
         .map_err(|e| SessionError::Internal(format!("failed to name this process: {e}")))?;
-    Ok(Held { lock: None, _machine: None, previous: None, owner, process })
+    Ok(Held { lock: None, _machine: None, previous: None, owner, process, guarded: None })
 }
 
 pub(super) fn hold(
@@ -146,13 +149,14 @@ impl<'w> Driver<'w> {
     }
 
     pub(super) async fn drive(
-        self,
+        mut self,
         state: RunState,
         machine: MachineOptions,
         saved: Option<SavedPlan>,
         reporter: &mut dyn Reporter,
-        control: mpsc::UnboundedReceiver<Control>,
+        mut control: mpsc::UnboundedReceiver<Control>,
     ) -> Result<Outcome, SessionError> {
+        let guarded = self.held.guarded.take();
         let plan = Arc::clone(&state.plan);
         let run = state.run.clone();
         let env = without_secrets(&self.world.env, &plan);
@@ -165,7 +169,7 @@ impl<'w> Driver<'w> {
             self.held.lock.is_some().then_some(supervisor),
             reporter.wants_lines().then_some(line_sender),
         );
-        let workshop = Workshop::new(
+        let mut workshop = Workshop::new(
             self.world.registry.clone(),
             plan,
             Arc::clone(&self.vault),
@@ -173,6 +177,10 @@ impl<'w> Driver<'w> {
             &run,
             false,
         );
+        if let Some(guarded) = &guarded {
+            workshop.place = Arc::clone(&guarded.place);
+            control = guarded.watch(control);
+        }
         let options = Options {
             jobs: machine.jobs.max(1),
             grace_ms: u64::try_from(machine.grace.as_millis()).unwrap_or(u64::MAX),
@@ -204,6 +212,10 @@ impl<'w> Driver<'w> {
         }
         .drive()
         .await;
+        if let Some(guarded) = guarded {
+            let unfinished = outcome.as_ref().map_or(true, |o| o.state.is_unfinished());
+            guarded.release(unfinished).await;
+        }
         drop(self.held);
         outcome
     }

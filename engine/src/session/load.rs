@@ -331,20 +331,7 @@ fn target(options: &SourceOptions, folder: &Path, found: &mut Diagnostics) -> Op
     let short = path.file_stem().map_or_else(|| name.clone(), |s| s.to_string_lossy().into_owned());
     let (target, problems) = Target::parse(&short, &file, &options.machine);
     found.extend(problems);
-    let target = target?;
-    if target.reference.kind == "kubernetes" {
-        found.push(
-            Diagnostic::new(
-                Severity::Error,
-                "target-kind",
-                "targets of the kind `kubernetes` cannot be used yet",
-            )
-            .at(&file, crate::text::Span::new(0, 0))
-            .with_help("use a `local` target"),
-        );
-        return None;
-    }
-    Some(target)
+    target
 }
 
 fn target_names(folder: &Path) -> Vec<String> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::driver::{Driver, MachineOptions, open};
+use super::guard::guard;
 use super::history::History;
 use super::look_back::loss;
 use super::select::{load_run, neighbours};
@@ -35,7 +36,7 @@ pub async fn rollback(
     reporter: &mut dyn Reporter,
     control: mpsc::UnboundedReceiver<Control>,
 ) -> Result<Outcome, SessionError> {
-    let (held, journal, mut state) = open(world, state_dir, run)?;
+    let (mut held, journal, mut state) = open(world, state_dir, run)?;
     rollback_scope(&journal, &state, options.to.as_deref())?;
     let accepted = options.accept_loss || state.accept_loss;
     let loss = loss(world, &state).await?;
@@ -44,6 +45,7 @@ pub async fn rollback(
     {
         return Err(SessionError::PastNoReturn { loss: Box::new(loss.clone()) });
     }
+    held.guarded = guard(world, &journal, &state.plan, &held.owner).await?;
     let event = Event::RollbackStarted {
         owner: held.process.clone(),
         to: options.to.clone(),

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::dispatch::encode;
 use super::driver::{Driver, MachineOptions, hold, open, unlocked};
+use super::guard::guard;
 use super::history::{self, History};
 use super::preview::{forced, preconditions, preview};
 use super::revise::revise;
@@ -91,7 +92,8 @@ pub async fn start(
     state_dir.create()?;
     let run = new_run_id();
     let proof = options.single && plan.steps.iter().all(|s| s.class == Class::Proof);
-    let held = if proof { unlocked(&run)? } else { hold(world, state_dir, &plan.target, &run)? };
+    let mut held =
+        if proof { unlocked(&run)? } else { hold(world, state_dir, &plan.target, &run)? };
     let mut journal = Journal::open(state_dir, Mode::ReadWrite)?;
     if !options.single {
         refuse_over_unfinished(&journal, &plan)?;
@@ -134,6 +136,9 @@ pub async fn start(
     if let Some(saved) = &options.saved {
         let key = saved.spent_key();
         first.push(Projection::Kv { key, value: run.clone(), event: 0 });
+    }
+    if !proof {
+        held.guarded = guard(world, &journal, &plan, &held.owner).await?;
     }
     make_run_folder(state_dir, &run)?;
     let now = jiff::Timestamp::now();
@@ -216,7 +221,7 @@ pub async fn resume(
     reporter: &mut dyn Reporter,
     control: mpsc::UnboundedReceiver<Control>,
 ) -> Result<Outcome, SessionError> {
-    let (held, journal, mut state) = open(world, state_dir, run)?;
+    let (mut held, journal, mut state) = open(world, state_dir, run)?;
     if !state.is_unfinished() {
         return Err(finished(&state));
     }
@@ -243,6 +248,7 @@ pub async fn resume(
             _ => None,
         })
         .collect();
+    held.guarded = guard(world, &journal, &state.plan, &held.owner).await?;
     let event = Event::RunResumed { owner: held.process.clone(), plan, revisions, forced };
     let mut driver = Driver::new(world, state_dir, held, journal, run)?;
     driver.commit_first(&mut state, event, reporter)?;

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::TargetGuard;
 use crate::journal::StoredEvent;
 use crate::kind::{BaseEnv, Registry, SecretSource};
 use crate::process::ServiceStarter;
@@ -25,6 +26,8 @@ pub struct World {
     /// A folder of locks that all state folders share, so that two clones do not work on one named
     /// target at once. The implicit target is the state folder itself and needs none.
     pub machine_locks: Option<PathBuf>,
+    /// Who keeps the locks of targets at the targets themselves; `None` where nobody does.
+    pub guard: Option<Arc<dyn TargetGuard>>,
     /// Version of the program.
     pub version: String,
 }

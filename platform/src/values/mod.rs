@@ -10,5 +10,6 @@ mod scalar;
 pub mod sops;
 mod tree;
 
+pub(crate) use read::manifest;
 pub use read::{Written, parse, read, reads_as_text, reference, written};
 pub use tree::Values;

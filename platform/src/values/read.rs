@@ -171,6 +171,41 @@ fn json(file: &SourceFile, node: &Node) -> Result<Value, PlatformError> {
     })
 }
 
+/// Reads YAML that a program wrote, as its own reader would: where readers differ, as YAML 1.1.
+///
+/// # Errors
+/// When it is no YAML, or has anchors or tags in it.
+pub(crate) fn manifest(name: &Path, text: &str) -> Result<Value, PlatformError> {
+    fn tree(node: &Node) -> Value {
+        match &node.value {
+            yaml::Value::Null => Value::Null,
+            yaml::Value::Scalar(scalar) => match typed(scalar) {
+                Ok(typed) => typed.json(),
+                Err(_) => old_scalar(&scalar.text),
+            },
+            yaml::Value::Seq(items) => Value::Array(items.iter().map(tree).collect()),
+            yaml::Value::Map(map) => {
+                Value::Object(map.entries.iter().map(|e| (e.key.clone(), tree(&e.value))).collect())
+            }
+        }
+    }
+    Ok(document(name, text.as_bytes().to_vec())?.map_or(Value::Null, |(_, root)| tree(&root)))
+}
+
+/// What is one thing in YAML 1.1 and another in 1.2, as the former: Helm reads that.
+fn old_scalar(text: &str) -> Value {
+    match text.to_ascii_lowercase().as_str() {
+        "yes" | "on" | "y" => return Value::Bool(true),
+        "no" | "off" | "n" => return Value::Bool(false),
+        _ => {}
+    }
+    let octal = text.strip_prefix("0o").or_else(|| text.strip_prefix('0'));
+    match octal.and_then(|digits| i64::from_str_radix(digits, 8).ok()) {
+        Some(number) => Value::from(number),
+        None => Value::from(text),
+    }
+}
+
 pub(super) fn ambiguous(file: &SourceFile, node: &Node, why: &str) -> PlatformError {
     PlatformError::Failed {
         what: format!(

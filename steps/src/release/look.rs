@@ -179,23 +179,79 @@ pub(super) fn changes(rendered: &Rendered, live: &[Object], at: &str) -> Vec<Cha
     all.sort();
     all.dedup();
     all.into_iter()
-        .filter_map(|name| {
+        .flat_map(|name| {
             let (before, after) = (old.get(name).copied(), new.get(name).copied());
-            let op = match (before, after) {
-                (None, _) => "create",
-                (Some(_), None) => "delete",
-                (Some(before), Some(after)) if before != after => "update",
-                _ => return None,
-            };
             let (kind, object) = name;
-            Some(Change {
+            let path = format!("{at} {kind}/{object}");
+            let whole = |op: &str| Change {
                 op: op.to_owned(),
-                path: format!("{at} {kind}/{object}"),
+                path: path.clone(),
                 before: before.cloned(),
                 after: after.cloned(),
-            })
+            };
+            match (before, after) {
+                (None, _) => vec![whole("create")],
+                (Some(_), None) => vec![whole("delete")],
+                (Some(before), Some(after)) if before == after => Vec::new(),
+                (Some(before @ Value::Object(_)), Some(after @ Value::Object(_))) => {
+                    let mut found = Vec::new();
+                    differences(&path, ": ", before, after, &mut found);
+                    found
+                }
+                _ => vec![whole("update")],
+            }
         })
         .collect()
+}
+
+/// The parts of a mapping or a list, with their place in it.
+type Parts<'v> = Vec<(String, &'v Value)>;
+
+/// The leaves in which two values differ, a change each: `RELEASE StatefulSet/NAME: spec.replicas`.
+/// Elements of lists are named by their `name`, where all have one.
+fn differences(path: &str, dot: &str, before: &Value, after: &Value, found: &mut Vec<Change>) {
+    let name = |v: &Value| v.get("name").and_then(Value::as_str).map(str::to_owned);
+    let named = |list: &[Value]| list.iter().all(|v| name(v).is_some());
+    let (old, new): (Parts<'_>, Parts<'_>) = match (before, after) {
+        (Value::Object(old), Value::Object(new)) => {
+            let parts = |map: &Map<String, Value>| {
+                map.iter().map(|(k, _)| format!("{dot}{k}")).collect::<Vec<_>>()
+            };
+            (
+                parts(old).into_iter().zip(old.values()).collect(),
+                parts(new).into_iter().zip(new.values()).collect(),
+            )
+        }
+        (Value::Array(old), Value::Array(new)) => {
+            let by_name = named(old) && named(new);
+            let part = |(index, v): (usize, _)| match name(v) {
+                Some(name) if by_name => (format!("[{name}]"), v),
+                _ => (format!("[{index}]"), v),
+            };
+            (old.iter().enumerate().map(part).collect(), new.iter().enumerate().map(part).collect())
+        }
+        _ => {
+            let (before, after) = (Some(before.clone()), Some(after.clone()));
+            found.push(Change { op: "update".to_owned(), path: path.to_owned(), before, after });
+            return;
+        }
+    };
+    let of = |all: &[(String, &Value)], part: &str| {
+        all.iter().find(|(p, _)| p == part).map(|(_, v)| (*v).clone())
+    };
+    let mut parts: Vec<&String> = old.iter().chain(&new).map(|(part, _)| part).collect();
+    parts.sort();
+    parts.dedup();
+    for part in parts {
+        let (path, before, after) = (format!("{path}{part}"), of(&old, part), of(&new, part));
+        match (before, after) {
+            (Some(before), Some(after)) if before == after => {}
+            (Some(before), Some(after)) => differences(&path, ".", &before, &after, found),
+            (before, after) => {
+                found.push(Change { op: "update".to_owned(), path, before, after });
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -220,6 +276,26 @@ mod tests {
             .collect();
         let wanted = ["create ns/r Service/a", "update ns/r Service/c", "delete ns/r Service/d"];
         assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn of_an_object_that_differs_each_leaf_is_told() {
+        let body = |image: &str, more: Value| json!({"spec": {"replicas": 3, "containers": [{"name": "a", "image": image}]}, "x": more});
+        let rendered = Rendered {
+            objects: vec![object("b", body("i:2", json!({"new": 1})))],
+            ..Rendered::default()
+        };
+        let found: Vec<String> = changes(&rendered, &[object("b", body("i:1", json!({})))], "ns/r")
+            .iter()
+            .map(|c| format!("{}: {:?} {:?}", c.path, c.before, c.after))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "ns/r Service/b: spec.containers[a].image: Some(String(\"i:1\")) Some(String(\"i:2\"))",
+                "ns/r Service/b: x.new: None Some(Number(1))",
+            ]
+        );
     }
 
     #[test]
