@@ -77,7 +77,7 @@ test-instructions: ## guards the engine's speed: instructions for a step and a t
 TESTS ?= test kills
 
 .PHONY: test-lab
-test-lab: ## RAIL-PL-WP-0001 on a lab: there and back, and killed in each step (SEED=N; TESTS=failures: what goes wrong)
+test-lab: ## RAIL-PL-WP-0001 on a lab: there and back, and killed in each step (SEED=N; TESTS="failures each": what goes wrong)
 	@tools/setup.sh build platform
 	$(CARGO) build --locked --package workplan
 	for test in $(TESTS); do

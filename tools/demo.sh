@@ -14,15 +14,12 @@ PATH=$PATH:/usr/sbin:${WORKPLAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/workplan}
 FILE=workplans/RAIL-PL-WP-0001-platform-baseline.md
 unset WORKPLAN_STATE WORKPLAN_TARGET
 
-if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'; else bold='' dim='' plain=''; fi
-die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
-
 : "${WORKPLAN_BIN:?names the binary; \`make demo\` builds one}"
-WORKPLAN_BIN=$(realpath -e "$WORKPLAN_BIN") || die "there is no $WORKPLAN_BIN"
+WORKPLAN_BIN=$(realpath -e "$WORKPLAN_BIN")
 
-# Ends the labs that this demo or a killed one has made.
+# Ends the labs that this demo or a killed one has made. One that cannot be ended is kept, for the next try.
 clean() {
-    local folder lab
+    local folder lab left=()
     [ -f "$LEFT" ] || return 0
     while read -r folder; do
         [ -d "$folder" ] || continue
@@ -31,40 +28,27 @@ clean() {
             "$WORKPLAN_BIN" lab down --dir "$lab" </dev/null >/dev/null 2>&1 ||
                 printf 'demo: a lab could not be ended: %s\n' "$lab" >&2
         done
-        rm -rf "$folder"
+        if compgen -G "$folder/*/lab.json" >/dev/null; then left+=("$folder"); else rm -rf "$folder"; fi
     done <"$LEFT"
     rm -f "$LEFT"
+    if [ "${#left[@]}" -gt 0 ]; then printf '%s\n' "${left[@]}" >"$LEFT"; fi
 }
-
-mkdir -p "$OUT"
-clean
-if [ "${1:-}" = clean ]; then exit 0; fi
-
 engine='' upper=''
-finish() {
-    local status=$?
+ended() {
     if [ -n "$engine" ]; then kill "$engine" 2>/dev/null || true; fi
     if [ -n "$upper" ]; then
         kill "$upper" 2>/dev/null || true
         wait "$upper" 2>/dev/null || true
     fi
     clean
-    if [ "$status" -ne 0 ]; then printf '\n%sThe demo did not come to its end (exit %d).%s\n' "$bold" "$status" "$plain" >&2; fi
 }
-trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+# shellcheck source=demo/show.sh
+. "$REPO/tools/demo/show.sh"
 
-say() { printf '\n%s# %s%s\n' "$dim" "$*" "$plain"; }
-prompt() { printf '\n%s$ %s%s\n' "$bold" "$*" "$plain"; }
-show() { # show EXIT COMMAND…: shows a command, runs it, and insists on how it ends
-    local wanted=$1 got=0
-    shift
-    prompt "$*"
-    "$@" </dev/null || got=$?
-    if [ "$got" -ne "$wanted" ]; then die "\`$*\` ended with $got, not $wanted"; fi
-    if [ "$wanted" -ne 0 ]; then printf '%s(exit %d)%s\n' "$dim" "$got" "$plain"; fi
-}
+mkdir -p "$OUT"
+if [ "${1:-}" = clean ]; then exit 0; fi
+clean
+
 same() { # same WHAT BEFORE AFTER
     [ "$2" = "$3" ] || die "not the same: $1: $2, then $3"
     printf 'the same digest: %s\n' "$1"
@@ -77,7 +61,7 @@ is_running() { workplan status --json 2>/dev/null | tr -d ' \n' | grep -q "\"id\
 began=$SECONDS
 labs=$(mktemp -d /tmp/workplan-demo.XXXXXX)
 chmod 0755 "$labs"
-printf '%s\n' "$labs" >"$LEFT"
+printf '%s\n' "$labs" >>"$LEFT"
 
 say "A proving ground: five repositories, a Gitea with users, repositories, issues and pull requests," \
     "on a PostgreSQL HA and a Valkey that live in its own release. All of it real, all of it here"
@@ -111,7 +95,7 @@ prompt "workplan runs"
 workplan runs | head -n 3
 workplan lab down --dir "$labs/one" >/dev/null </dev/null
 
-say "A second lab. With Gitea down for its new Valkey, and half deployed, the engine is killed"
+say "A second lab. With Gitea down, and its database half copied, the engine is killed"
 wait "$upper" || { cat "$labs/two.log" >&2; die "the second lab did not come up"; }
 upper=''
 cd "$labs/two/railiance-platform"
@@ -119,11 +103,11 @@ before=$(digest "$labs/two")
 prompt "workplan run $FILE --target lab --yes"
 workplan run "$FILE" --target lab --yes </dev/null 2>&1 | tail -n 6 &
 for ((i = 0; i < 3000; i++)); do
-    if is_running T06.deploy; then break; fi
+    if is_running T02.copy; then break; fi
     sleep 0.1
 done
+is_running T02.copy || die "the second run did not come to its copy"
 engine=$(workplan status --json | sed -nE 's/^ *"pid": ([0-9]+),?$/\1/p' | head -n 1)
-[ -n "$engine" ] || die "the second run did not come to its second deploy"
 kill -9 "$engine"
 engine=''
 wait

@@ -148,6 +148,12 @@ impl RunView {
             // A single step that failed is over: there is nothing after it to go on to.
             "failed" if self.state.single => {}
             "rolling_back" | "rollback_incomplete" => out.push(resume("goes on taking it back")),
+            // What cannot be told may be told by another look, once somebody mended what is in the way.
+            "waiting" if self.state.steps.iter().any(|s| s.state == StepState::Unknown) => {
+                out.push(resume("looks again, and goes on where it can be told"));
+                out.extend(self.answers());
+                out.push(back);
+            }
             "waiting" => {
                 out.extend(self.answers());
                 out.push(resume("goes on after the answer"));
@@ -187,7 +193,8 @@ impl RunView {
                 )),
                 (_, StepState::Unknown) => out.push((
                     format!("workplan resolve {run} {step} --done --reason …"),
-                    "or `--not-done`, once you have looked".to_owned(),
+                    "or `--not-done`, where no look can tell and you have looked yourself"
+                        .to_owned(),
                 )),
                 _ => {}
             }

@@ -5,6 +5,7 @@ pub mod backup;
 mod blocking;
 mod catalogue;
 pub mod command;
+mod count;
 pub mod files;
 pub mod gate;
 pub mod git;

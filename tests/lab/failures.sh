@@ -84,14 +84,9 @@ else
 fi
 
 # A session that does not end when it is told to: its server process is stopped.
-password=$(SOPS_AGE_KEY_FILE=$lab/keys/age.txt sops decrypt --extract '["postgresql-ha"]["global"]["postgresql"]["password"]' "$lab/railiance-cluster/helm/gitea-values.sops.yaml")
+password=$(value '["postgresql-ha"]["global"]["postgresql"]["password"]')
 role=$(sed -nE 's/^  role: "(.*)"$/\1/p' "$lab/railiance-platform/targets/lab.yaml")
 database=$(sed -nE 's/^  database: "(.*)"$/\1/p' "$lab/railiance-platform/targets/lab.yaml")
-superuser() { # superuser SQL
-    PGPASSWORD=$(SOPS_AGE_KEY_FILE=$lab/keys/age.txt sops decrypt --extract '["postgresql-ha"]["postgresql"]["postgresPassword"]' \
-        "$lab/railiance-cluster/helm/gitea-values.sops.yaml") psql -qX -v ON_ERROR_STOP=1 \
-        -h 127.0.0.1 -p "$(port_of "$old")" -U postgres -d postgres <<<"$1" >>"$scratch/meddled.log" 2>&1
-}
 coproc WRITER { PGPASSWORD=$password psql -qAtX -h 127.0.0.1 -p "$(port_of "$old")" -U "$role" -d "$database" 2>&1; }
 victims+=("$WRITER_PID")
 printf 'begin; select pg_backend_pid();\n' >&"${WRITER[1]}"
@@ -155,7 +150,7 @@ change_plan '/^      - id: values$/,/needs:/ {
     /^ +needs:/ s/\[publish\]/[meddled]/
 }'
 start_gitea() {
-    superuser "alter role \"$role\" login; alter database \"$database\" connection limit -1;" || true
+    superuser "alter role \"$role\" login; alter database \"$database\" connection limit -1;" >>"$scratch/meddled.log" 2>&1 || true
     sed "s#\.\./#$lab/#" "$lab/railiance-platform/targets/lab.yaml" >"$scratch/other.yaml"
     (cd "$scratch" && "$WORKPLAN_BIN" "do" release.deploy --state "$scratch/other-state" --target "$scratch/other.yaml" \
         --with release=gitea --with namespace=default --with chart=gitea --with version=12.7.0 \
@@ -171,7 +166,7 @@ changed=()
 
 # After all of this nothing is in the way.
 check "then it passes" run
-check "T01 and T02 are done" both_done
+check "all tasks are done" all_done
 
 # Other values are another revision: nobody has seen that one fail over.
 values=$lab/railiance-platform/helm/postgresql-ha-values.yaml

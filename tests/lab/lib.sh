@@ -55,6 +55,17 @@ starts() {
 # shellcheck disable=SC2034 # for those who source this
 old=world/default/pods/gitea-postgresql-ha-postgresql-0
 port_of() { sed -nE "s/^port = '?([0-9]+)'?.*/\1/p" "$lab/$1/postgresql.conf" | head -n 1; }
+# A value of Gitea's, by sops' PATH; before and after the file has moved.
+value() {
+    local file=$lab/railiance-apps/helm/gitea-values.sops.yaml
+    [ -e "$file" ] || file=$lab/railiance-cluster/helm/gitea-values.sops.yaml
+    SOPS_AGE_KEY_FILE=$lab/keys/age.txt sops decrypt --extract "$1" "$file"
+}
+# SQL as the superuser of the old server.
+superuser() {
+    PGPASSWORD=$(value '["postgresql-ha"]["postgresql"]["postgresPassword"]') psql -qX -v ON_ERROR_STOP=1 \
+        -h 127.0.0.1 -p "$(port_of "$old")" -U postgres -d postgres <<<"$1"
+}
 gitea_url() { "$WORKPLAN_BIN" lab status --dir "$lab" | sed -nE 's/^default\/gitea: .*(http:[^ ]+).*/\1/p'; }
 commits() { for repo in "$lab"/railiance-*; do git -C "$repo" rev-list --all --count; done | paste -sd' '; }
 backups() { find "$lab/backup" -name manifest.json 2>/dev/null | wc -l; }

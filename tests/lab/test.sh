@@ -7,19 +7,6 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 trap finish EXIT
 
-value() { # value PATH IN GITEA'S VALUES, before and after they have moved
-    local file=$lab/railiance-apps/helm/gitea-values.sops.yaml
-    [ -e "$file" ] || file=$lab/railiance-cluster/helm/gitea-values.sops.yaml
-    SOPS_AGE_KEY_FILE=$lab/keys/age.txt sops decrypt --extract "$1" "$file"
-}
-
-# A role of the old server that may only read.
-add_reader() {
-    PGPASSWORD=$(value '["postgresql-ha"]["postgresql"]["postgresPassword"]') psql -qX -v ON_ERROR_STOP=1 \
-        -h 127.0.0.1 -p "$(port_of "$old")" -U postgres -d postgres >"$scratch/said" 2>&1 <<<"
-        create role reader login password 'only to read'; grant pg_read_all_data, pg_monitor to reader;"
-}
-
 # A plan by somebody who may write nothing in the lab, has no key, and reads the database as such a role.
 nobody_plans() {
     if [ "$(id -u)" != 0 ]; then
@@ -87,7 +74,8 @@ printf '      lab up took %s s\n' "$((SECONDS - began))"
 before=$(starts)
 check "a second lab up" workplan lab up --dir "$lab"
 check "… restarts nothing" test "$(starts)" = "$before"
-add_reader
+# A role that may only read.
+check "a role that may only read" superuser "create role reader login password 'only to read'; grant pg_read_all_data, pg_monitor to reader;"
 start=$(digest)
 parts start
 printf '      at the start %s\n' "$start"

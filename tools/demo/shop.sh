@@ -10,31 +10,13 @@ set -euo pipefail
 : "${WORKPLAN_BIN:?names the binary; \`make demo-shop\` builds one}"
 [ -x "$WORKPLAN_BIN" ] || die "there is no $WORKPLAN_BIN"
 
-if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'; else bold='' dim='' plain=''; fi
-
 engine=
-finish() {
-    local status=$?
+ended() {
     if [ -n "$engine" ]; then kill "$engine" 2>/dev/null || true; fi
     "$REPO/tools/demo/world.sh" down || true
-    if [ "$status" -ne 0 ]; then printf '\n%sThe demo did not come to its end (exit %d).%s\n' "$bold" "$status" "$plain" >&2; fi
 }
-trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-say() { printf '\n%s# %s%s\n' "$dim" "$*" "$plain"; }
-prompt() { printf '\n%s$ %s%s\n' "$bold" "$*" "$plain"; }
-
-# Shows a command, then runs it, and insists on how it ends.
-show() { # show EXIT COMMAND…
-    local wanted=$1 got=0
-    shift
-    prompt "$*"
-    "$@" </dev/null || got=$?
-    if [ "$got" -ne "$wanted" ]; then die "\`$*\` ended with $got, not $wanted"; fi
-    if [ "$wanted" -ne 0 ]; then printf '%s(exit %d)%s\n' "$dim" "$got" "$plain"; fi
-}
+# shellcheck source=show.sh
+. "$REPO/tools/demo/show.sh"
 
 same() { # same WHAT BEFORE AFTER
     if [ "$2" != "$3" ]; then

@@ -39,7 +39,7 @@ pub(crate) fn rollback(app: &App, args: &Rollback) -> Result<Exit, Failure> {
     say_down(app, &view);
     let scope = session::rollback_scope(&here.journal, &view.state, args.to.as_deref())?;
     let world = world::world(app);
-    let way = Way { view: &view, scope: &scope, world: &world };
+    let way = Way::of(&view, &scope, &world);
     let loss = runtime()?.block_on(session::loss(&world, &view.state))?;
     let accepted = args.accept_loss || view.state.accept_loss;
     if args.dry_run {
@@ -103,17 +103,22 @@ fn lost(app: &App, loss: &Loss) -> String {
 /// The way back of a run.
 struct Way<'a> {
     view: &'a RunView,
-    /// What was done, the last first.
-    scope: &'a [usize],
     world: &'a World,
+    /// What was done, the last first, and how it would be taken back.
+    back: Vec<(usize, Back)>,
 }
 
-impl Way<'_> {
-    /// How a step would be taken back; `None` where its parameters are known only when it is done.
-    fn undo_plan(&self, ix: usize) -> Option<UndoPlan> {
-        let step = &self.view.state.plan.steps[ix];
-        let kind = self.world.registry.get(&step.kind)?;
-        kind.build(&step.with).ok().map(|s| s.undo_plan())
+/// How a step would be taken back; `None` where its parameters are known only when it is done.
+type Back = Option<UndoPlan>;
+
+impl<'a> Way<'a> {
+    fn of(view: &'a RunView, scope: &[usize], world: &'a World) -> Self {
+        let plan = |ix: usize| {
+            let step = &view.state.plan.steps[ix];
+            let kind = world.registry.get(&step.kind)?;
+            kind.build(&step.with).ok().map(|s| s.undo_plan())
+        };
+        Self { view, world, back: scope.iter().map(|&ix| (ix, plan(ix))).collect() }
     }
 
     /// Says what will be taken back and what cannot be; how many steps that is.
@@ -122,14 +127,14 @@ impl Way<'_> {
         let mut cannot = Vec::new();
         let mut undone = 0;
         printer.talk(&format!("Rollback of run {} takes back, in this order:", self.view.id()));
-        for &ix in self.scope {
-            let id = &self.view.state.plan.steps[ix].id;
-            match self.undo_plan(ix) {
+        for (ix, back) in &self.back {
+            let id = &self.view.state.plan.steps[*ix].id;
+            match back {
                 Some(UndoPlan::Cannot(why)) => cannot.push(format!("  {id}: {why}")),
                 Some(UndoPlan::NotNeeded) => {}
                 Some(UndoPlan::Can(how)) => {
                     undone += 1;
-                    printer.talk(&printer.clean_err(&format!("  {id}: {}", one_line(&how))));
+                    printer.talk(&printer.clean_err(&format!("  {id}: {}", one_line(how))));
                 }
                 // References to outputs are filled in when it is done.
                 None => {
@@ -153,16 +158,15 @@ impl Way<'_> {
     fn on_top(&self) -> Vec<usize> {
         let plan = &self.view.state.plan;
         let dependents = plan.dependents();
-        let goes = |ix: usize| {
-            let stays = Some(UndoPlan::NotNeeded) == self.undo_plan(ix)
-                || matches!(self.undo_plan(ix), Some(UndoPlan::Cannot(_)));
-            self.scope.contains(&ix) && !stays
-        };
+        let mut goes = vec![false; plan.steps.len()];
+        for (ix, back) in &self.back {
+            goes[*ix] = !matches!(back, Some(UndoPlan::NotNeeded | UndoPlan::Cannot(_)));
+        }
         let mut below = vec![false; plan.steps.len()];
         for ix in (0..plan.steps.len()).rev() {
-            below[ix] = dependents[ix].iter().any(|&after| below[after] || goes(after));
+            below[ix] = dependents[ix].iter().any(|&after| below[after] || goes[after]);
         }
-        self.scope.iter().copied().filter(|&ix| goes(ix) && !below[ix]).collect()
+        self.back.iter().map(|(ix, _)| *ix).filter(|&ix| goes[ix] && !below[ix]).collect()
     }
 
     /// Looks at the steps that would go back first, and says what the rollback would do.
@@ -176,7 +180,7 @@ impl Way<'_> {
         let top = self.on_top();
         let looked = runtime()?.block_on(session::look_back(self.world, &self.view.state, &top))?;
         let seen = |ix| looked.iter().find(|one| one.step == ix).map(|one| &one.seen);
-        let steps = self.scope.iter().map(|&ix| self.step(ix, seen(ix))).collect();
+        let steps = self.back.iter().map(|(ix, back)| self.step(*ix, back, seen(*ix))).collect();
         let document = RollbackDocument {
             schema: "workplan/rollback/v1",
             run: self.view.id().to_owned(),
@@ -197,9 +201,7 @@ impl Way<'_> {
         let head = format!("Rollback of run {} would take back, in this order:", document.run);
         printer.data_line(&head);
         let mut none = true;
-        let (kept, goes): (Vec<_>, Vec<_>) =
-            document.steps.iter().partition(|s| s.action == "keep");
-        for step in goes {
+        for step in document.steps.iter().filter(|s| s.action != "keep") {
             none = false;
             let what = match (&step.undo, &step.reason) {
                 (Some(how), _) => format!(": {how}"),
@@ -211,15 +213,12 @@ impl Way<'_> {
         if none {
             printer.data_line("  nothing");
         }
-        let cannot = |step: &&&RollbackStep| {
-            let ix = self.view.state.step(&step.id);
-            matches!(ix.and_then(|ix| self.undo_plan(ix)), Some(UndoPlan::Cannot(_)))
-        };
         let mut head = Some("It could not take back:");
-        for step in kept.iter().filter(cannot) {
+        for (ix, back) in &self.back {
+            let Some(UndoPlan::Cannot(why)) = back else { continue };
             head.take().into_iter().for_each(|head| printer.data_line(head));
-            let why = step.reason.as_deref().unwrap_or_default();
-            printer.data_line(&printer.clean_out(&format!("  {}: {why}", step.id)));
+            let id = &self.view.state.plan.steps[*ix].id;
+            printer.data_line(&printer.clean_out(&format!("  {id}: {why}")));
         }
         if let Some(loss) = &loss {
             printer.data_line(&lost(app, loss));
@@ -230,11 +229,10 @@ impl Way<'_> {
         Ok(exit::DONE)
     }
 
-    fn step(&self, ix: usize, seen: Option<&Observation>) -> RollbackStep {
+    fn step(&self, ix: usize, back: &Back, seen: Option<&Observation>) -> RollbackStep {
         let step = &self.view.state.plan.steps[ix];
-        let plan = self.undo_plan(ix);
         let seen = seen.filter(|seen| !seen.not_looked);
-        let (action, reason) = match (&plan, seen.map(|seen| &seen.seen)) {
+        let (action, reason) = match (back, seen.map(|seen| &seen.seen)) {
             (Some(UndoPlan::Cannot(why)), _) => ("keep", Some(why.clone())),
             (Some(UndoPlan::NotNeeded), _) => ("keep", Some("nothing has to go back".to_owned())),
             (_, None) => ("undo", Some("it is looked at when its turn comes".to_owned())),
@@ -243,8 +241,8 @@ impl Way<'_> {
             (_, Some(Seen::Half(what))) => ("undo", Some(what.clone())),
             (_, Some(Seen::Unknown(why))) => ("unknown", Some(why.clone())),
         };
-        let undo = match plan {
-            Some(UndoPlan::Can(how)) if action == "undo" => Some(one_line(&how)),
+        let undo = match back {
+            Some(UndoPlan::Can(how)) if action == "undo" => Some(one_line(how)),
             _ => None,
         };
         RollbackStep {

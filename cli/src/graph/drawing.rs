@@ -1,6 +1,6 @@
 //! What is drawn, whatever the format.
 
-use workplan_engine::plan::{Graph, OnFailure, Plan, StepIx};
+use workplan_engine::plan::{OnFailure, Plan, StepIx};
 
 /// A plan as boxes and lines.
 #[derive(Debug)]
@@ -125,11 +125,11 @@ fn step_box(plan: &Plan, ix: StepIx, step: &workplan_engine::plan::PlanStep) -> 
 
 /// The lines that are not implied by longer ways: `a -> c` is left out where `a -> b -> c` is.
 fn reduced(plan: &Plan) -> Vec<(StepIx, StepIx)> {
-    let needs: Vec<Vec<StepIx>> = plan.steps.iter().map(|s| s.needs.clone()).collect();
-    let graph = Graph::new(&needs);
-    let before: Vec<_> = (0..needs.len()).map(|ix| graph.before(ix)).collect();
+    let graph = plan.graph();
+    let before: Vec<_> = (0..plan.steps.len()).map(|ix| graph.before(ix)).collect();
     let mut lines = Vec::new();
-    for (to, direct) in needs.iter().enumerate() {
+    for (to, step) in plan.steps.iter().enumerate() {
+        let direct = &step.needs;
         for from in direct {
             let implied = direct.iter().any(|other| other != from && before[*other].contains(from));
             if !implied {

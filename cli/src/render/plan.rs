@@ -1,5 +1,7 @@
 //! A plan for people: what each step would do and why, before anything is done.
 
+use std::path::PathBuf;
+
 use similar::{ChangeTag, TextDiff};
 use workplan_engine::duration;
 use workplan_engine::kind::{Change, UndoPlan};
@@ -350,16 +352,12 @@ fn difference(before: &str, after: &str) -> impl Iterator<Item = (char, String)>
 
 /// The folders of the repos that a target names, the longest first, and their names.
 pub(crate) fn repos(target: &TargetRef) -> Vec<(String, String)> {
-    let place = target.place();
-    let named = target.values.get("repos").and_then(serde_json::Value::as_object);
-    let folder = |name: &String| {
-        let folder = place.repo(name).ok()?;
+    let real = |(name, folder): (&str, PathBuf)| {
         // Kinds show where a file really is.
         let folder = std::fs::canonicalize(&folder).unwrap_or(folder);
-        Some((folder.display().to_string(), name.clone()))
+        (folder.display().to_string(), name.to_owned())
     };
-    let mut found: Vec<_> =
-        named.into_iter().flat_map(|map| map.keys()).filter_map(folder).collect();
+    let mut found: Vec<_> = target.place().repos().map(real).collect();
     found.sort_by_key(|(folder, _)| std::cmp::Reverse(folder.len()));
     found
 }

@@ -3,28 +3,48 @@
 use crate::same;
 use crate::support::Bench;
 
-fn outage() -> Bench {
+/// A workplan of one task.
+fn one_task(plan: &str) -> Bench {
     let bench = Bench::with(
         "---\nid: W\ntitle: W\n---\n\n## T01 — A\n\n```task\nid: W-T01\nstatus: todo\n```\n",
     );
-    bench.write(
-        "plans/W.yaml",
-        r#"workplan: W
+    bench.write("plans/W.yaml", plan);
+    bench
+}
+
+/// An outage with a step `move` in it; `up` is there while nothing is down.
+fn outage_around(step: &str) -> Bench {
+    let bench = one_task(
+        &r#"workplan: W
 brackets:
   - {name: outage, open: T01.stop, close: T01.start, budget: 10m, on_failure: release}
 tasks:
   T01:
     steps:
       - {id: stop, uses: command, with: {run: "rm up", check: "! test -f up", readonly: true, undo: "touch up"}}
-      - {id: move, uses: command, needs: [stop], with: {run: "touch begun; while ! test -f go; do sleep 0.05; done; touch moved", check: "test -f moved", readonly: true, undo: "rm -f moved"}}
+      - {id: move, uses: command, needs: [stop], with: {STEP}}
       - {id: start, uses: command, needs: [move], with: {run: "touch up", check: "test -f up && test -f moved", readonly: true, undo: "rm -f up"}}
-"#,
+"#
+        .replace("STEP", step),
     );
     bench.write("up", "");
+    bench
+}
+
+/// Runs and is killed when `begun` is there.
+fn killed(bench: &Bench) {
     let mut child = bench.command(&["run", "plan.md", "--yes"]).spawn().unwrap();
     bench.wait_for("begun");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// An outage that was left open by a kill; `move` goes on when `go` is there.
+fn outage() -> Bench {
+    let bench = outage_around(
+        r#"run: "touch begun; while ! test -f go; do sleep 0.05; done; touch moved", check: "test -f moved", readonly: true, undo: "rm -f moved""#,
+    );
+    killed(&bench);
     bench
 }
 
@@ -46,6 +66,41 @@ fn after_a_kill_it_is_said_first_and_resume_ends_it() {
     same!(all.join("\n"));
 }
 
+/// Two outages of one service. Killed in the first one, the service is down: also where the second
+/// one will take it down, after the first has brought it up.
+#[test]
+fn after_a_kill_in_one_outage_the_next_one_is_seen_anew() {
+    let tasks =
+        ["T01", "T02"].map(|t| format!("## {t} — A\n\n```task\nid: W-{t}\nstatus: todo\n```\n\n"));
+    let bench = Bench::with(&format!("---\nid: W\ntitle: W\n---\n\n{}", tasks.concat()));
+    let task = |id: &str, needs: &str, wait: &str| {
+        format!(
+            r#"  {id}:
+    steps:
+      - {{id: drain, uses: command, {needs}with: {{run: "true", undo: "true", writes: []}}}}
+      - {{id: stop, uses: command, needs: [drain], with: {{run: "rm -f up; echo down >> log", check: "! test -f up", readonly: true, undo: "touch up", writes: [service]}}}}
+      - {{id: move, uses: command, needs: [stop], holds: [stop], with: {{run: "{wait}touch {id}.moved", check: "test -f {id}.moved", readonly: true, undo: "rm -f {id}.moved", writes: [{id}]}}}}
+      - {{id: start, uses: command, needs: [move], with: {{run: "touch up; echo up >> log", check: "test -f up && test -f {id}.moved", readonly: true, undo: "rm -f up", writes: [service]}}}}
+"#
+        )
+    };
+    bench.write(
+        "plans/W.yaml",
+        format!(
+            "workplan: W\nbrackets:\n  - {{name: one, open: T01.drain, close: T01.start, budget: 10m, on_failure: release}}\n  \
+             - {{name: two, open: T02.drain, close: T02.start, budget: 10m, on_failure: release}}\ntasks:\n{}{}",
+            task("T01", "", "touch begun; while ! test -f go; do sleep 0.05; done; "),
+            task("T02", "needs: [T01.start], ", ""),
+        ),
+    );
+    bench.write("up", "");
+    killed(&bench);
+    bench.write("go", "");
+    bench.expect(0, &["resume", "--yes"]);
+    assert!(bench.has("up") && bench.has("T01.moved") && bench.has("T02.moved"));
+    assert_eq!(bench.read("log"), "down\nup\ndown\nup\n");
+}
+
 #[test]
 fn rollback_ends_it_too() {
     let bench = outage();
@@ -57,11 +112,7 @@ fn rollback_ends_it_too() {
 
 #[test]
 fn what_is_lost_is_said_before_a_point_of_no_return_is_passed_backwards() {
-    let bench = Bench::with(
-        "---\nid: W\ntitle: W\n---\n\n## T01 — A\n\n```task\nid: W-T01\nstatus: todo\n```\n",
-    );
-    bench.write(
-        "plans/W.yaml",
+    let bench = one_task(
         r#"workplan: W
 tasks:
   T01:
@@ -92,23 +143,9 @@ tasks:
 
 #[test]
 fn what_failed_is_told_though_its_bracket_was_released() {
-    let bench = Bench::with(
-        "---\nid: W\ntitle: W\n---\n\n## T01 — A\n\n```task\nid: W-T01\nstatus: todo\n```\n",
+    let bench = outage_around(
+        r#"run: "touch moved; echo 'the disk is full'; exit 3", check: "test ! -f moved && exit 1; exit 7", readonly: true, undo: "rm -f moved""#,
     );
-    bench.write(
-        "plans/W.yaml",
-        r#"workplan: W
-brackets:
-  - {name: outage, open: T01.stop, close: T01.start, budget: 10m, on_failure: release}
-tasks:
-  T01:
-    steps:
-      - {id: stop, uses: command, with: {run: "rm up", check: "! test -f up", readonly: true, undo: "touch up"}}
-      - {id: move, uses: command, needs: [stop], with: {run: "touch moved; echo 'the disk is full'; exit 3", check: "test ! -f moved && exit 1; exit 7", readonly: true, undo: "rm -f moved"}}
-      - {id: start, uses: command, needs: [move], with: {run: "touch up", check: "test -f up && test -f moved", readonly: true, undo: "rm -f up"}}
-"#,
-    );
-    bench.write("up", "");
     let all = [
         bench.session(&["run", "plan.md", "--yes"]),
         bench.session(&["explain", "move"]),

@@ -75,19 +75,23 @@ impl Place {
         if name == TARGET_FOLDER {
             return Ok(self.path(""));
         }
-        let repos = self.value("repos").and_then(Value::as_object);
-        match repos.and_then(|r| r.get(name)).and_then(Value::as_str) {
-            Some(path) => Ok(self.path(path)),
-            None => {
-                let names: Vec<&str> =
-                    repos.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-                let error =
-                    StepError::failed(format!("the target `{}` names no repo `{name}`", self.name));
-                Err(error.with_help(did_you_mean(name, names.iter().copied()).unwrap_or_else(
-                    || format!("add it to the target file: `repos: {{{name}: ../{name}}}`"),
-                )))
-            }
+        if let Some((_, folder)) = self.repos().find(|(named, _)| *named == name) {
+            return Ok(folder);
         }
+        let error = StepError::failed(format!("the target `{}` names no repo `{name}`", self.name));
+        let similar = did_you_mean(name, self.repos().map(|(named, _)| named));
+        Err(error.with_help(similar.unwrap_or_else(|| {
+            format!("add it to the target file: `repos: {{{name}: ../{name}}}`")
+        })))
+    }
+
+    /// The sibling repos that the target names under `repos`, and their folders.
+    pub fn repos(&self) -> impl Iterator<Item = (&str, PathBuf)> {
+        let named = self.value("repos").and_then(Value::as_object);
+        named
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, path)| path.as_str().map(|path| (name.as_str(), self.path(path))))
     }
 
     /// What a platform keeps for this target, one value of each type, made by the first who asks.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::graph::Graph;
 use super::policy::PlanDemand;
 use crate::digest::Digest;
 use crate::document::TaskStatus;
@@ -166,6 +167,10 @@ pub struct PlanStep {
     /// writes a resource that it reads. That it is so says something only while they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<StepIx>,
+    /// The steps before it that last change what it changes as well. That it is so says nothing
+    /// once they act.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overwrites: Vec<StepIx>,
     /// The last of the later steps that bring about the same from what a step in between changes:
     /// once this one was done, a difference is that one's to settle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -309,6 +314,13 @@ impl Plan {
             "brackets": brackets,
             "preconditions": preconditions,
         }))
+    }
+
+    /// Its steps and what they need.
+    #[must_use]
+    pub fn graph(&self) -> Graph {
+        let needs: Vec<Vec<StepIx>> = self.steps.iter().map(|s| s.needs.clone()).collect();
+        Graph::new(&needs)
     }
 
     /// For each step, the steps that need it.

@@ -5,9 +5,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::Scope;
-use crate::document::TaskStatus;
 use crate::kind::{Class, Observation, Seen};
 use crate::plan::{Plan, StepIx};
+use blocked::held;
 
 /// What became of a step.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +76,10 @@ pub struct Resolver {
     /// For each step, whom its acting makes doubtful: the proofs that need it, and the steps that
     /// read what it writes or gives.
     doubts: Vec<Vec<StepIx>>,
+    /// For each step, the next ones that change what it changes.
+    rewrites: Vec<Vec<StepIx>>,
+    /// The step that will act and change what this one changes, before it.
+    overwritten: Vec<Option<StepIx>>,
     /// Steps that use what others give, until those were looked at.
     awaiting: BTreeSet<StepIx>,
     /// Steps that were looked at only because another one reads what they write, and of which a
@@ -114,10 +118,14 @@ impl Resolver {
             }
         }
         let mut doubts = vec![Vec::new(); count];
+        let mut rewrites = vec![Vec::new(); count];
         for (ix, step) in plan.steps.iter().enumerate() {
             let needs = if step.class == Class::Proof { &step.needs[..] } else { &[] };
             for before in needs.iter().chain(step.sources.iter().filter(|s| !needs.contains(s))) {
                 doubts[*before].push(ix);
+            }
+            for before in &step.overwrites {
+                rewrites[*before].push(ix);
             }
         }
         let mut this = Self {
@@ -127,6 +135,8 @@ impl Resolver {
             active: (0..plan.brackets.len()).map(|b| know.bracket_open(b)).collect(),
             around,
             doubts,
+            rewrites,
+            overwritten: vec![None; count],
             awaiting: BTreeSet::new(),
             passed_over: HashMap::new(),
             casual: HashSet::new(),
@@ -227,6 +237,10 @@ impl Resolver {
                         }
                     }
                     self.visit_sources(plan, know, step);
+                    if let (Mark::So(_), Some(writer)) = (&self.marks[step], self.overwritten[step])
+                    {
+                        self.outdated(plan, know, step, writer);
+                    }
                 }
                 Seen::Absent if asks && !self.wanted[step] => {
                     self.marks[step] = Mark::NotNeeded(String::new());
@@ -341,48 +355,6 @@ impl Resolver {
         self.want_needs(plan, step);
     }
 
-    /// A step that is so reads what others write: it is so only if they are.
-    fn visit_sources(&mut self, plan: &Plan, know: &dyn Knowledge, step: StepIx) {
-        if self.only.is_some() || !matches!(self.marks[step], Mark::So(_)) {
-            return;
-        }
-        for source in &plan.steps[step].sources {
-            if !self.visited[*source] {
-                self.casual.insert(*source);
-                self.visit(plan, know, *source);
-            }
-        }
-        let acts = |s: &&StepIx| self.marks[**s].is_due() && !self.asking.contains(*s);
-        if let Some(source) = plan.steps[step].sources.iter().find(acts) {
-            self.outdated(plan, know, step, *source);
-        }
-    }
-
-    /// The later step of this plan that has to settle why a step is not so any more, and the record
-    /// that it was so.
-    fn superseded(
-        &self,
-        plan: &Plan,
-        know: &dyn Knowledge,
-        step: StepIx,
-        seen: &Observation,
-    ) -> Option<(StepIx, String)> {
-        let later = plan.steps[step].superseded_by?;
-        let differs = matches!(seen.seen, Seen::Absent | Seen::Half(_)) && !seen.not_looked;
-        if !differs || self.only.is_some() || held(plan, later).is_some() {
-            return None;
-        }
-        // One that nobody asks for settles nothing now; done before, it has.
-        let asked = match &self.task {
-            Some(task) => plan.tasks[plan.steps[later].task].id == *task,
-            None => true,
-        };
-        if !asked && know.done_before(later).is_none() {
-            return None;
-        }
-        Some((later, know.done_before(step)?))
-    }
-
     /// It was looked at for another's sake; now it is needed itself.
     fn take_up(&mut self, step: StepIx) {
         self.casual.remove(&step);
@@ -438,20 +410,6 @@ impl Resolver {
         self.visit_needs(plan, know, step);
     }
 
-    /// A proof that stands, or a step that is so, but not any more once `need` has acted.
-    fn outdated(&mut self, plan: &Plan, know: &dyn Knowledge, proof: StepIx, need: StepIx) {
-        let seen = match std::mem::replace(&mut self.marks[proof], Mark::Deferred) {
-            Mark::So(seen) => Some(*seen),
-            _ => None,
-        };
-        let what = match plan.steps[proof].class {
-            Class::Proof => "proves",
-            _ => "reads",
-        };
-        let why = format!("what it {what} changes with `{}`", plan.steps[need].id);
-        self.due(plan, know, proof, why, seen);
-    }
-
     /// Spreads what follows from the marks once no look is outstanding.
     fn settle(&mut self, plan: &Plan, know: &dyn Knowledge) {
         while self.is_finished() {
@@ -464,10 +422,8 @@ impl Resolver {
                     }
                 }
                 let asks = self.asking.contains(&step);
-                for proof in self.doubts[step].clone().into_iter().filter(|_| !asks) {
-                    if matches!(self.marks[proof], Mark::So(_)) {
-                        self.outdated(plan, know, proof, step);
-                    }
+                if !asks {
+                    self.doubt(plan, know, step);
                 }
             } else if !self.look_at_awaiting(plan, know) && !self.look_at_closed(plan, know) {
                 return;
@@ -517,84 +473,6 @@ impl Resolver {
         }
         any
     }
-
-    /// What needs a person, or a blocked step, is blocked as well. What can be done without is
-    /// done: the needs of a blocked step are due all the same.
-    fn block(&mut self, plan: &Plan) {
-        for step in 0..self.marks.len() {
-            if self.marks[step].is_due()
-                && let Some(mark) = waits_for_people(plan, step)
-            {
-                self.marks[step] = mark;
-            }
-        }
-        loop {
-            if self.only.is_none() {
-                self.block_dependents(plan);
-            }
-            if !self.block_brackets(plan) {
-                return;
-            }
-        }
-    }
-
-    fn block_dependents(&mut self, plan: &Plan) {
-        // The plan's order is the order of needs: one pass is enough.
-        for step in 0..self.marks.len() {
-            if !self.marks[step].is_due() {
-                continue;
-            }
-            let blocker = plan.steps[step].needs.iter().find_map(|n| match &self.marks[*n] {
-                Mark::Blocked { why, .. } => Some((*n, why.clone())),
-                _ => None,
-            });
-            if let Some((need, why)) = blocker {
-                let why = format!("it needs `{}`: {why}", plan.steps[need].id);
-                self.marks[step] = Mark::Blocked { why, waits: true };
-            }
-        }
-    }
-
-    /// A bracket must not open when it cannot close, and nothing inside runs when it cannot open.
-    fn block_brackets(&mut self, plan: &Plan) -> bool {
-        let mut changed = false;
-        for bracket in &plan.brackets {
-            let all = || bracket.inside.iter().chain([&bracket.open, &bracket.close]);
-            let stuck = all().find_map(|s| match &self.marks[*s] {
-                Mark::Blocked { why, .. } => Some((*s, why.clone())),
-                _ => None,
-            });
-            let Some((at, why)) = stuck else { continue };
-            for step in all() {
-                if self.marks[*step].is_due() {
-                    let why = format!(
-                        "`{}` could not open and close: `{}`: {why}",
-                        bracket.name, plan.steps[at].id
-                    );
-                    self.marks[*step] = Mark::Blocked { why, waits: true };
-                    changed = true;
-                }
-            }
-        }
-        changed
-    }
-}
-
-/// The mark of a step whose task's status forbids it.
-fn held(plan: &Plan, step: StepIx) -> Option<Mark> {
-    let task = &plan.tasks[plan.steps[step].task];
-    let why = format!("task `{}` is {}", task.id, task.status.as_str());
-    task.is_held().then_some(Mark::Blocked { why, waits: false })
-}
-
-/// The mark of a step that comes after a person's task which is not done.
-fn waits_for_people(plan: &Plan, step: StepIx) -> Option<Mark> {
-    let people = &plan.steps[step].needs_people;
-    let person =
-        &plan.tasks[*people.iter().find(|t| plan.tasks[**t].status != TaskStatus::Done)?];
-    let why =
-        format!("it needs `{}`, a person's task that is {}", person.id, person.status.as_str());
-    Some(Mark::Blocked { why, waits: true })
 }
 
 /// Steps that nothing needs, that prove a clause, that are due in every run, that were edited
@@ -627,6 +505,9 @@ fn goals(plan: &Plan, scope: Option<&Scope>, know: &dyn Knowledge) -> Vec<StepIx
         })
         .collect()
 }
+
+mod blocked;
+mod doubt;
 
 #[cfg(test)]
 mod tests;

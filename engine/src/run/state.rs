@@ -328,29 +328,24 @@ impl RunState {
         (0..relies.len()).filter(|s| relies[*s]).collect()
     }
 
+    /// Declared points of no return that were passed and not taken back.
+    fn passed(&self) -> impl Iterator<Item = StepIx> + '_ {
+        (0..self.steps.len())
+            .filter(|ix| self.plan.steps[*ix].point_of_no_return && self.steps[*ix].state.is_done())
+    }
+
     /// Whether a declared point of no return was passed and not taken back.
     #[must_use]
     pub fn past_no_return(&self) -> Option<StepIx> {
-        (0..self.steps.len())
-            .find(|ix| self.plan.steps[*ix].point_of_no_return && self.steps[*ix].state.is_done())
+        self.passed().next()
     }
 
     /// Whether a declared point of no return was passed that a release of this bracket might go back
     /// behind. One that its opening comes after is none: a release goes back to the opening.
     #[must_use]
     pub fn is_past_no_return_of(&self, bracket: usize) -> bool {
-        let steps = &self.plan.steps;
-        let mut before = vec![false; steps.len()];
-        let mut stack = vec![self.plan.brackets[bracket].open];
-        while let Some(step) = stack.pop() {
-            for need in &steps[step].needs {
-                if !std::mem::replace(&mut before[*need], true) {
-                    stack.push(*need);
-                }
-            }
-        }
-        (0..steps.len())
-            .any(|ix| steps[ix].point_of_no_return && self.steps[ix].state.is_done() && !before[ix])
+        let before = self.plan.graph().before(self.plan.brackets[bracket].open);
+        self.passed().any(|point| !before.contains(&point))
     }
 
     /// Whether it can be gone on with.

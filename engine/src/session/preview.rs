@@ -187,9 +187,7 @@ pub(super) fn forced(plan: &Plan, scope: Option<&Scope>) -> Vec<String> {
         Some(Scope::Only(step)) => vec![step.clone()],
         Some(Scope::From(step)) => {
             let Some(from) = plan.step(step) else { return Vec::new() };
-            let needs: Vec<Vec<StepIx>> = plan.steps.iter().map(|s| s.needs.clone()).collect();
-            let mut all: Vec<StepIx> =
-                crate::plan::Graph::new(&needs).after(from).into_iter().collect();
+            let mut all: Vec<StepIx> = plan.graph().after(from).into_iter().collect();
             all.push(from);
             all.sort_unstable();
             all.into_iter().map(|ix| plan.steps[ix].id.clone()).collect()

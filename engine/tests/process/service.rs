@@ -31,6 +31,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_reused_number_is_not_signalled", a_reused_number_is_not_signalled),
         trial("a_service_that_cannot_start_leaves_a_reason", a_service_that_cannot_start),
         trial("a_service_may_be_this_very_program", a_service_may_be_this_very_program),
+        trial("shared_memory_of_a_killed_service_goes", shared_memory_of_a_killed_service_goes),
         trial("root_drops_its_rights_for_a_service", root_drops_its_rights_for_a_service),
     ]
 }
@@ -147,6 +148,23 @@ fn orphans_of_a_dead_service_are_found(folder: &Path) {
     end(&entry, Some(Signal::SIGTERM), SOON);
     // One shares its session; the other has one of its own, but runs the program in the folder.
     assert_eq!((orphan.liveness(), session.liveness()), (Liveness::Dead, Liveness::Dead));
+}
+
+/// As pgpool leaves it.
+fn shared_memory_of_a_killed_service_goes(folder: &Path) {
+    let script = "exec perl -e '$| = 1; $id = shmget(0, 4096, 01600); open F, \">id\"; print F \"$id\\n\"; close F; sleep 300'";
+    let entry = block_on(starter().start(service(folder, script))).unwrap();
+    let id = wait_for("the segment", SOON, || {
+        let id = fs::read_to_string(folder.join("service/id")).ok()?;
+        id.ends_with('\n').then(|| id.trim().to_owned())
+    });
+    let is_there = || {
+        let table = fs::read_to_string("/proc/sysvipc/shm").unwrap();
+        table.lines().any(|line| line.split_whitespace().nth(1) == Some(&id))
+    };
+    assert!(is_there());
+    end(&entry, None, SOON);
+    assert!(!is_there());
 }
 
 fn a_reused_number_is_not_signalled(folder: &Path) {

@@ -11,7 +11,9 @@ use workplan_engine::kind::Secret;
 use workplan_platform::local::LocalOperate;
 use workplan_platform::sql::{Login, Reader, SqlError, Writer};
 use workplan_platform::values::written;
-use workplan_platform::{Endpoint, Fault, Operate, PartRef, ReleaseRef, SecretKey, View, deployed};
+use workplan_platform::{
+    Endpoint, Fault, Operate, PartRef, PlatformError, ReleaseRef, SecretKey, View, deployed,
+};
 
 use crate::support::{Ground, LONG, at, deploy, incarnations, spec, trial, until};
 
@@ -22,6 +24,7 @@ const HARD: &str = "p'%:/ \\#\"wörd=";
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("a_cluster_comes_up_and_takes_logins", a_cluster_comes_up_and_takes_logins),
+        trial("a_cluster_that_cannot_start_says_why", one_that_cannot_start),
         trial("faults_are_mended", faults_are_mended),
     ]
 }
@@ -119,6 +122,18 @@ async fn primaries(view: &dyn View, part: &PartRef) -> (Vec<String>, i64) {
     (leading, streaming)
 }
 
+/// Whether every node has a role: a standby may be behind.
+async fn known_everywhere(view: &dyn View, part: &PartRef, role: &str) -> Option<()> {
+    let ha = view.postgres(part).await.unwrap();
+    for node in &ha.nodes {
+        let login = login(view, &node.endpoint, &ha.superuser, "postgres").await;
+        let reader = Reader::connect(view, &login, DEADLINE).await.unwrap();
+        let sql = "select from pg_roles where rolname = $1";
+        reader.rows(sql, &[&role]).await.unwrap().first()?;
+    }
+    Some(())
+}
+
 /// Whether two standbys follow this one and repmgr has it on record: it does so when its `standby
 /// follow` has ended. A fault before that finds a repmgrd that is still busy with the last one.
 async fn redundant(view: &dyn View, part: &PartRef, leader: &str) -> Option<()> {
@@ -151,6 +166,8 @@ async fn a_cluster_comes_up_and_takes_logins(ground: Arc<Ground>) {
     let app = "create role app login password $$app-p'%:/ \\wörd$$";
     writer.run(app).await.unwrap();
     writer.run("create role other login password 'other'").await.unwrap();
+    // The pooler asks standbys for a login, too.
+    until("the roles on every node", || known_everywhere(&operate, &part, "other")).await;
     // Every user that the pooler was told of, with the deployed password.
     let names: Vec<&str> = ha.pool_users.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["postgres", "gitea", "app", "other"]);
@@ -216,6 +233,20 @@ async fn a_cluster_comes_up_and_takes_logins(ground: Arc<Ground>) {
     assert_eq!(deploy(&operate, &fewer).await, 2);
     let nodes: Vec<_> = before.into_iter().filter(|(n, _)| !n.contains("pgpool")).collect();
     assert_eq!(incarnations(&operate, &part.release).await, nodes);
+}
+
+/// Its first node refuses its configuration, and the others do not wait for it until the deadline.
+async fn one_that_cannot_start(ground: Arc<Ground>) {
+    let operate = ground.operate("T01.deploy");
+    let mut broken = values();
+    broken["postgresql"]["extendedConf"] = json!("no_such_setting = on");
+    let mut wanted = spec(&release(), "postgresql-ha", broken, SECRETS);
+    wanted.timeout = Duration::from_secs(3600);
+    let deployed = tokio::time::timeout(LONG, operate.deploy(&wanted)).await;
+    let error = deployed.expect("it is said long before the deadline").unwrap_err();
+    let PlatformError::Failed { what, said, .. } = &error else { panic!("{error:?}") };
+    assert!(what.contains("-postgresql-0/postgresql` has ended before it was ready"), "{what}");
+    assert!(said.iter().any(|line| line.contains("no_such_setting")), "{said:?}");
 }
 
 async fn faults_are_mended(ground: Arc<Ground>) {

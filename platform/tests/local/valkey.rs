@@ -6,9 +6,9 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use workplan_platform::{Endpoint, Operate, ReleaseStatus, View};
+use workplan_platform::{Endpoint, Operate, PlatformError, ReleaseStatus, View};
 
-use crate::support::{Ground, LONG, at, deploy, incarnations, spec, trial};
+use crate::support::{Ground, LONG, at, deploy, incarnations, spec, trial, until};
 
 const PASSWORD: &str = "p'%:/ \\\"wörd";
 
@@ -16,6 +16,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("valkey_runs_with_its_password", valkey_runs_with_its_password),
         trial("a_port_that_is_taken_is_named_before_a_start", a_port_that_is_taken_is_named),
+        trial("a_server_that_ends_at_its_start_is_started_again", one_that_ends_at_its_start),
     ]
 }
 
@@ -88,5 +89,38 @@ async fn a_port_that_is_taken_is_named(ground: Arc<Ground>) {
     assert!(ground.living().iter().all(|line| !line.contains("valkey")), "nothing was started");
     drop(taken);
     operate.scale(&at, &workload.name, 1, LONG).await.unwrap();
+    assert!(operate.workloads(&at).await.unwrap()[0].is_ready());
+}
+
+/// A file that the server cannot load ends it before it answers.
+async fn one_that_ends_at_its_start(ground: Arc<Ground>) {
+    const SAYS: &str = "Wrong signature";
+    let operate = ground.operate("T06.valkey");
+    let at = at("platform", "valkey");
+    let mut values = values();
+    values["primary"]["persistence"] = json!({"enabled": false});
+    deploy(&operate, &spec(&at, "valkey", values, &[&["auth", "password"]])).await;
+    let workload = operate.workloads(&at).await.unwrap()[0].name.clone();
+    operate.scale(&at, &workload, 0, LONG).await.unwrap();
+    let (log, _) = ground.files("/valkey.log").pop().unwrap();
+    let starts = || std::fs::read_to_string(&log).unwrap().matches(SAYS).count();
+    let dump = log.with_file_name("valkey").join("dump.rdb");
+    std::fs::write(&dump, "this is no dump").unwrap();
+
+    // It refuses what it is given: that is said after a few starts, long before the deadline.
+    let error = operate.scale(&at, &workload, 1, LONG).await.unwrap_err();
+    let PlatformError::Failed { what, said, help } = &error else { panic!("{error:?}") };
+    let wanted = "`valkey-primary-0/valkey` has ended before it was ready, 3 times in a row";
+    assert_eq!(what, wanted);
+    assert!(said.iter().any(|line| line.contains(SAYS)), "{said:?}");
+    assert!(help.as_ref().unwrap().contains(log.to_str().unwrap()), "{help:?}");
+    assert_eq!(starts(), 3);
+
+    // It ends once and then does not any more: nobody has to ask again.
+    let mended = until("another start", async || {
+        (starts() > 3).then(|| std::fs::remove_file(&dump).unwrap())
+    });
+    let (scaled, ()) = tokio::join!(operate.scale(&at, &workload, 1, LONG), mended);
+    scaled.unwrap();
     assert!(operate.workloads(&at).await.unwrap()[0].is_ready());
 }

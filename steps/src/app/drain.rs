@@ -18,6 +18,7 @@ use workplan_platform::{self as platform, AppView, Operate, PlatformError, Traff
 use super::queues;
 use super::target::{NAMESPACE, RELEASE, Target, until};
 use super::word;
+use crate::count::count;
 
 /// Shuts the way in, waits for those that are inside, and has the queues emptied.
 #[derive(Debug, Clone, Copy)]
@@ -163,10 +164,6 @@ impl DrainStep {
         error.said = said.lines().map(str::to_owned).chain(ended.said).collect();
         Err(error)
     }
-}
-
-fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 #[async_trait]

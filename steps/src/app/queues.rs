@@ -13,6 +13,7 @@ use workplan_platform::{AppView, View};
 use super::login;
 use super::miss::Miss;
 use super::site::{Account, Ask, Site};
+use crate::count::count;
 
 /// Deadline of one request.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -34,12 +35,11 @@ pub(super) struct Busy {
 
 impl fmt::Display for Busy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         let items = match self.items {
-            Some(items) => format!("{} waiting", plural(items, "item")),
+            Some(items) => format!("{} waiting", count(items, "item")),
             None => "nobody knows how many items waiting".to_owned(),
         };
-        write!(f, "`{}` ({items}, {} at work)", self.name, plural(self.workers, "worker"))
+        write!(f, "`{}` ({items}, {} at work)", self.name, count(self.workers, "worker"))
     }
 }
 

@@ -4,6 +4,7 @@ use workplan_engine::kind::Look;
 use workplan_platform::{AppView, PlatformError, View};
 
 use super::sessions::reader;
+use crate::count::count;
 
 /// By Gitea's own tables. Its `action` has a row for each thing that a feed shows, a push among
 /// them (`op_type` 5, in `models/activities/action.go`), for each of those who watch; `user_id =
@@ -34,28 +35,9 @@ pub(super) async fn since(
     let row = rows.first().ok_or_else(unknown)?;
     let named = ["action", "push", "issue", "comment", "user"];
     let counts: Vec<String> =
-        named.iter().enumerate().map(|(ix, what)| count(row.get(ix), what)).collect();
+        named.iter().enumerate().map(|(ix, what)| count(row.get::<_, i64>(ix), what)).collect();
     Ok(format!(
         "{} ({} of them), {}, {}, {}",
         counts[0], counts[1], counts[2], counts[3], counts[4]
     ))
-}
-
-fn count(number: i64, what: &str) -> String {
-    match (number, what) {
-        (1, _) => format!("1 {what}"),
-        (_, "push") => format!("{number} pushes"),
-        _ => format!("{number} {what}s"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::count;
-
-    #[test]
-    fn counts_are_words() {
-        let all = [(0, "push"), (1, "push"), (2, "user")].map(|(n, what)| count(n, what));
-        assert_eq!(all, ["0 pushes", "1 push", "2 users"]);
-    }
 }

@@ -24,7 +24,8 @@ use super::settings::{DIR, LAYER, Settings, TIMEOUT, Where};
 use super::shelf::Backup;
 use super::store::{Id, Layer, Leftover, LeftoverState, MANIFEST, SEAL, host};
 use super::subject::{Found, Subject};
-use super::words::{count, io_error, size};
+use super::words::{io_error, size};
+use crate::count::count;
 
 /// Makes an encrypted backup of databases, roles and files.
 #[derive(Debug, Clone, Copy)]
@@ -414,10 +415,10 @@ async fn make(
     partial.finish()?;
     notes.push(format!(
         "{} of {}, {} for {}",
-        count(manifest.members.len() as u64, "member"),
+        count(manifest.members.len(), "member"),
         size(manifest.bytes()),
         count(manifest.tables(), "table"),
-        count(manifest.recipients.len() as u64, "recipient"),
+        count(manifest.recipients.len(), "recipient"),
     ));
     Backup::read(&settings.folder, &id).map_err(StepError::failed)
 }

@@ -24,7 +24,8 @@ use super::settings::{DIR, LAYER, Settings, TIMEOUT, Where};
 use super::shelf::{Backup, Verified};
 use super::store::{Id, Layer};
 use super::tools::{Tools, major, quoted};
-use super::words::{count, io_error};
+use super::words::io_error;
+use crate::count::count;
 
 /// Decrypts a backup, restores it into a scratch server, and compares.
 #[derive(Debug, Clone, Copy)]
@@ -284,7 +285,7 @@ impl VerifyStep {
         if !said.is_empty() {
             let what = format!(
                 "the backup {id} does not restore to what was dumped: {}",
-                count(said.len() as u64, "difference")
+                count(said.len(), "difference")
             );
             let mut error = StepError::failed(what).with_outputs(outputs);
             error.said = said;

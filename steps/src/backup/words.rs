@@ -61,11 +61,6 @@ pub(super) fn ended_well(
     Err(error)
 }
 
-/// `1 table`, `2 tables`.
-pub(super) fn count(number: u64, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
-}
-
 /// Bytes as people read them: `1.2 GiB`.
 pub(super) fn size(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]

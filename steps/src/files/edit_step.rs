@@ -15,7 +15,7 @@ use workplan_engine::kind::{
 use super::place::{self, Place};
 use super::replace;
 use super::step::plain;
-use super::undo::not_started;
+use super::undo::{by_others, left_alone, lost, not_started};
 use crate::blocking::blocking;
 use crate::git::{self, Repo, Uncommitted};
 
@@ -264,11 +264,7 @@ impl<E: Edit> Step for EditStep<E> {
 
     async fn undo(&self, hands: &Hands, prepared: &Prepared) -> Result<(), StepError> {
         match self.back(hands, prepared).await.map_err(not_started)? {
-            Seen::Unknown(why) => {
-                return Err(StepError::failed(why).with_help(
-                    "restore it by hand where that is wanted, then answer with `workplan resolve`",
-                ));
-            }
+            Seen::Unknown(why) => return Err(left_alone(why)),
             Seen::Absent => return Ok(()),
             Seen::Done | Seen::Half(_) => {}
         }
@@ -290,9 +286,7 @@ impl<E: Edit> Step for EditStep<E> {
                         .bytes
                         .clone()
                         .filter(|b| Digest::of(b).as_str() == digest)
-                        .ok_or_else(|| {
-                            not_started("the old content is not to be had".to_owned())
-                        })?;
+                        .ok_or_else(lost)?;
                     write(hands, place, bytes).await?;
                 }
             }
@@ -310,10 +304,7 @@ impl<E: Edit> EditStep<E> {
         let before: Before = prepared.read().map_err(said)?;
         let path = look.locate(&self.file).map_err(said)?;
         let place = blocking(move || place::look(&path)).await?;
-        let changed = |how: &str| {
-            let real = before.real.display();
-            Seen::Unknown(format!("`{real}` was {how} since by somebody else; it is left as it is"))
-        };
+        let changed = |how: &str| Seen::Unknown(by_others(&before.real, how));
         if place.real != before.real {
             return Ok(changed("linked to another file"));
         }

@@ -34,4 +34,4 @@ pub(crate) use edit_step::said;
 pub(crate) use place::{Place, look as look_at, missing_folders, temporary};
 pub(crate) use replace::{put, remove, remove_empty, remove_temporary};
 pub(crate) use step::plain;
-pub(crate) use undo::not_started;
+pub(crate) use undo::{by_others, left_alone, lost, not_started};

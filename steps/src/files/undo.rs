@@ -68,12 +68,7 @@ impl Before {
 
     /// Whether the file is as the step left it, as it was before, or neither.
     pub(super) fn judge(&self, place: &Place, wanted: &Wanted) -> Back {
-        let changed = |how: &str| {
-            Back::Changed(format!(
-                "`{}` was {how} since by somebody else; it is left as it is",
-                place.real.display()
-            ))
-        };
+        let changed = |how: &str| Back::Changed(by_others(&place.real, how));
         if place.real != self.real {
             return changed("linked to another file");
         }
@@ -140,11 +135,7 @@ pub(super) fn take_back(
 ) -> Result<(), StepError> {
     replace::remove_temporary(temporary)?;
     match before.judge(place, wanted) {
-        Back::Changed(how) => {
-            return Err(StepError::failed(how).with_help(
-                "restore it by hand where that is wanted, then answer with `workplan resolve`",
-            ));
-        }
+        Back::Changed(how) => return Err(left_alone(how)),
         Back::AsBefore => {}
         Back::AsLeft => match &before.file {
             None => replace::remove(&place.real)?,
@@ -152,9 +143,7 @@ pub(super) fn take_back(
                 replace::set_attributes(&place.real, old.mode, (old.uid, old.gid))?;
             }
             Some(old) => {
-                let bytes = bytes
-                    .filter(|b| old.is(b, wanted))
-                    .ok_or_else(|| not_started("the old content is not to be had".to_owned()))?;
+                let bytes = bytes.filter(|b| old.is(b, wanted)).ok_or_else(lost)?;
                 let whole = Whole { bytes, mode: old.mode, owner: Some((old.uid, old.gid)) };
                 replace::replace(&place.real, temporary, &whole)?;
             }
@@ -162,6 +151,22 @@ pub(super) fn take_back(
     }
     replace::remove_empty(&before.folders);
     Ok(())
+}
+
+/// Why a path is not taken back: how somebody else `changed` it.
+pub(crate) fn by_others(path: &Path, how: &str) -> String {
+    format!("`{}` was {how} since by somebody else; it is left as it is", path.display())
+}
+
+/// What somebody else changed is not undone.
+pub(crate) fn left_alone(why: String) -> StepError {
+    StepError::failed(why)
+        .with_help("restore it by hand where that is wanted, then answer with `workplan resolve`")
+}
+
+/// The old content is not what the journal says, or not there.
+pub(crate) fn lost() -> StepError {
+    not_started("the old content is not to be had".to_owned())
 }
 
 /// An error before anything was done.

@@ -10,7 +10,7 @@ use workplan_engine::kind::StepError;
 use super::manifest::{self, Manifest};
 use super::move_look::{Seen, Source, read};
 use crate::blocking::blocking;
-use crate::files::{not_started, put, remove_empty, temporary};
+use crate::files::{by_others, not_started, put, remove_empty, temporary};
 
 /// What was there before, for the journal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -47,10 +47,7 @@ enum PutBack {
 impl Before {
     /// Whether the move is as the step left it, as it was before, or neither.
     pub(super) fn judge(&self, seen: &Seen) -> Back {
-        let changed = |path: &Path, how: &str| {
-            let path = path.display();
-            Back::Changed(format!("`{path}` was {how} since by somebody else; it is left as it is"))
-        };
+        let changed = |path: &Path, how: &str| Back::Changed(by_others(path, how));
         let put_back = self.put_back_so_far(seen);
         if put_back == PutBack::Other
             && matches!(seen.source, Source::Whole(_) | Source::Changed(_))

@@ -9,10 +9,11 @@ use workplan_engine::kind::{
     Binding, Class, Facts, Kind, Look, OutputType, ParamProblem, ParamSpec, ParamType, Step,
     StepError, With,
 };
-use workplan_platform::{PartRef, ReleaseRef, view};
+use workplan_platform::{PartRef, view};
 
-use super::{Topology, inspect};
+use super::{PART, Topology, inspect};
 use crate::proof::{Answer, Proof, Question};
+use crate::release::{NAMESPACE, RELEASE, part};
 
 /// Says whether a PostgreSQL with replication and a pooler could survive a fault, before any.
 #[derive(Debug, Clone, Copy)]
@@ -23,14 +24,9 @@ const DEADLINE: Duration = Duration::from_secs(3);
 const EVERY: Duration = Duration::from_millis(500);
 
 const PARAMS: &[ParamSpec] = &[
-    ParamSpec { name: "release", ty: ParamType::String, required: true, doc: "The release." },
-    ParamSpec { name: "namespace", ty: ParamType::String, required: true, doc: "Its namespace." },
-    ParamSpec {
-        name: "part",
-        ty: ParamType::String,
-        required: false,
-        doc: "The subchart, where the PostgreSQL is one of another release.",
-    },
+    RELEASE,
+    NAMESPACE,
+    PART,
     ParamSpec {
         name: "users",
         ty: ParamType::Strings,
@@ -84,12 +80,9 @@ impl Kind for HaCheck {
     }
 
     fn build(&self, with: &With) -> Result<Box<dyn Step>, Vec<ParamProblem>> {
-        let text = |key: &str| with.str(key).unwrap_or_default().to_owned();
-        let release = ReleaseRef { namespace: text("namespace"), name: text("release") };
-        let at = PartRef { release, part: with.str("part").map(str::to_owned) };
         let deadline = with.duration("deadline").unwrap_or(DEADLINE);
         Ok(Box::new(Proof {
-            question: Check { at, users: with.strings("users"), deadline },
+            question: Check { at: part(with), users: with.strings("users"), deadline },
             wait: with.duration("wait").unwrap_or_default(),
             every: EVERY,
         }))

@@ -2,6 +2,7 @@
 //!
 //! - `site`: a server that was found and reached, and what it says of itself
 //! - `names`, `mark`, `scram`: names in SQL, our mark in comments, passwords as the server keeps them
+//! - `params`: parameters that several kinds have
 //! - `portrait`: a database as it can be compared
 //! - `shared`: databases in the server's shared catalog
 //! - `guard`: locks while a fenced database is read
@@ -19,6 +20,7 @@ mod fence;
 mod guard;
 mod mark;
 mod names;
+mod params;
 mod portrait;
 mod publish;
 mod role;

@@ -12,6 +12,7 @@ use workplan_engine::kind::{
 use workplan_platform::{PartRef, ReleaseRef, Volume, view};
 
 use super::kind::names;
+use super::part::{NAMESPACE, RELEASE, part};
 use crate::proof::{Answer, Finding, Proof, Question};
 
 /// The proof that nothing of a subchart runs, and that its data is kept.
@@ -23,8 +24,8 @@ const EVERY: Duration = Duration::from_millis(500);
 const WAIT: Duration = Duration::from_secs(60);
 
 const PARAMS: &[ParamSpec] = &[
-    ParamSpec { name: "release", ty: ParamType::String, required: true, doc: "The release." },
-    ParamSpec { name: "namespace", ty: ParamType::String, required: true, doc: "Its namespace." },
+    RELEASE,
+    NAMESPACE,
     ParamSpec {
         name: "part",
         ty: ParamType::String,
@@ -74,13 +75,8 @@ impl Kind for PartGone {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let text = |key: &str| with.str(key).unwrap_or_default().to_owned();
-        let release = ReleaseRef { namespace: text("namespace"), name: text("release") };
         Ok(Box::new(Proof {
-            question: Gone {
-                at: PartRef { release, part: with.str("part").map(str::to_owned) },
-                without_volumes: with.bool("without_volumes"),
-            },
+            question: Gone { at: part(with), without_volumes: with.bool("without_volumes") },
             wait: with.duration("wait").unwrap_or(WAIT),
             every: EVERY,
         }))

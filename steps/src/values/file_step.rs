@@ -19,7 +19,8 @@ use super::sops;
 use super::wanted::{Comparison, Wanted};
 use crate::blocking::blocking;
 use crate::files::{
-    Place, look_at, not_started, plain, put, remove, remove_temporary, said, temporary,
+    Place, by_others, left_alone, look_at, lost, not_started, plain, put, remove, remove_temporary,
+    said, temporary,
 };
 use crate::git::{self, Repo, Uncommitted};
 
@@ -201,7 +202,7 @@ impl<S: Source> FileStep<S> {
         if dirty.is_empty() || matches!(seen, Seen::Unknown(_)) {
             return Ok(seen);
         }
-        if seen == Seen::Done && dirty.iter().all(|d| d.how != "ignored by git") {
+        if seen == Seen::Done && dirty.iter().all(|d| d.how != git::IGNORED) {
             let committed = repo.committed(look, real).await.map_err(said)?;
             match self.against(look, site, committed).await? {
                 Now::Before => {}
@@ -351,10 +352,7 @@ impl<S: Source> FileStep<S> {
         let before: Before = prepared.read().map_err(said)?;
         let path = look.locate(&self.file).map_err(said)?;
         let place = blocking(move || look_at(&path)).await?;
-        let changed = |how: &str| {
-            let real = before.real.display();
-            Seen::Unknown(format!("`{real}` was {how} since by somebody else; it is left as it is"))
-        };
+        let changed = |how: &str| Seen::Unknown(by_others(&before.real, how));
         if place.real != before.real {
             let seen = changed("linked to another file");
             return Ok((before, seen));
@@ -510,11 +508,7 @@ impl<S: Source> Step for FileStep<S> {
 
     async fn undo(&self, hands: &Hands, prepared: &Prepared) -> Result<(), StepError> {
         let before = match self.back(hands, prepared).await.map_err(not_started)? {
-            (_, Seen::Unknown(why)) => {
-                return Err(StepError::failed(why).with_help(
-                    "restore it by hand where that is wanted, then answer with `workplan resolve`",
-                ));
-            }
+            (_, Seen::Unknown(why)) => return Err(left_alone(why)),
             (_, Seen::Absent) => return Ok(()),
             (before, Seen::Done | Seen::Half(_)) => before,
         };
@@ -533,7 +527,7 @@ impl<S: Source> Step for FileStep<S> {
                     None => remove(&real),
                     Some(_) => match bytes.filter(|b| before.is(Some(b))) {
                         Some(bytes) => put(&real, &bytes, &identity),
-                        None => Err(not_started("the old content is not to be had".to_owned())),
+                        None => Err(lost()),
                     },
                 }
             })

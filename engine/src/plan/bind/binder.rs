@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::names::Names;
 use super::place::Placed;
+use super::races;
 use crate::document::Document;
 use crate::kind::{Kind, Registry};
 use crate::plan::graph::Graph;
@@ -100,7 +101,8 @@ impl Binder<'_> {
                 let mut before = Order::new(&untied, &all);
                 let steps = self.placed.len();
                 let order: Vec<StepIx> = all.iter().copied().filter(|ix| *ix < steps).collect();
-                drop(self.races(&built.resources, &order, &mut before));
+                let touched = self.touched(&built.resources, &order);
+                self.races(&touched, &mut before);
                 // That steps are in no order follows from the cycle and is no news beside it.
                 self.found.0.retain(|d| d.code != "no-claims");
                 return None;
@@ -111,14 +113,19 @@ impl Binder<'_> {
         let order = graph.order().ok()?;
         let mut before = Order::new(&graph, &order);
         self.holds(&mut built.steps, &mut before);
-        let mut sources = self.races(&built.resources, &order, &mut before);
+        let touched = self.touched(&built.resources, &order);
+        self.races(&touched, &mut before);
         self.silent(&built.resources, &order, &mut before);
-        self.supersede(&mut built, &order, &mut before);
-        for (ix, step) in built.steps.iter_mut().enumerate() {
-            step.sources = std::mem::take(&mut sources[ix]);
+        self.supersede(&mut built, &touched, &order, &mut before);
+        let earlier = races::earlier(&touched, built.steps.len(), &mut before);
+        for (ix, (step, earlier)) in built.steps.iter_mut().zip(earlier).enumerate() {
+            step.sources = earlier.sources;
             step.sources.extend(&implied[ix]);
-            step.sources.sort_unstable();
-            step.sources.dedup();
+            step.overwrites = earlier.overwrites;
+            for list in [&mut step.sources, &mut step.overwrites] {
+                list.sort_unstable();
+                list.dedup();
+            }
         }
         let brackets = self.brackets(file_plan, &edges, &built);
         for (step, (needs, people)) in
@@ -236,6 +243,7 @@ fn reorder(mut plan: Plan, order: &[StepIx]) -> Plan {
         moved(&mut step.needs);
         moved(&mut step.holds);
         moved(&mut step.sources);
+        moved(&mut step.overwrites);
         step.superseded_by = step.superseded_by.map(|ix| place[ix]);
     }
     for task in &mut plan.tasks {

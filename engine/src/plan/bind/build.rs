@@ -53,6 +53,7 @@ impl Binder<'_> {
             retry: placed.raw.retry,
             holds: Vec::new(),
             sources: Vec::new(),
+            overwrites: Vec::new(),
             superseded_by: None,
             point_of_no_return: placed.raw.point_of_no_return,
             always: false,

@@ -11,37 +11,53 @@ use crate::text::Diagnostic;
 
 /// Who touches one resource, each list in the order of the plan.
 #[derive(Default)]
-struct Users {
-    writers: Vec<StepIx>,
+pub(super) struct Users {
+    pub(super) writers: Vec<StepIx>,
     readers: Vec<StepIx>,
 }
 
+/// The steps before one that last change what it touches.
+#[derive(Default, Clone)]
+pub(super) struct Earlier {
+    /// They change what it reads.
+    pub(super) sources: Vec<StepIx>,
+    /// They change what it changes as well.
+    pub(super) overwrites: Vec<StepIx>,
+}
+
+/// Who touches which resource, by its one name, in the plan's order.
+pub(super) type Touched = BTreeMap<String, Users>;
+
 impl Binder<'_> {
-    /// Looks for steps that touch one resource in no order. Gives, for each step, the steps before
-    /// it that last change what it reads.
-    pub(super) fn races(
-        &mut self,
-        resources: &[Resources],
-        order: &[StepIx],
-        before: &mut Order<'_>,
-    ) -> Vec<Vec<StepIx>> {
-        let base = self.sources.path.parent().unwrap_or(Path::new("/"));
-        let mut users: BTreeMap<String, Users> = BTreeMap::new();
+    /// Who touches what.
+    pub(super) fn touched(&self, resources: &[Resources], order: &[StepIx]) -> Touched {
+        let base = self.base();
+        let mut touched = Touched::new();
         for ix in order {
             for name in &resources[*ix].writes {
-                let users = users.entry(canonical(name, base)).or_default();
+                let users = touched.entry(canonical(name, base)).or_default();
                 if users.writers.last() != Some(ix) {
                     users.writers.push(*ix);
                 }
             }
             for name in &resources[*ix].reads {
-                let users = users.entry(canonical(name, base)).or_default();
+                let users = touched.entry(canonical(name, base)).or_default();
                 if users.writers.last() != Some(ix) && users.readers.last() != Some(ix) {
                     users.readers.push(*ix);
                 }
             }
         }
-        for (name, users) in &users {
+        touched
+    }
+
+    /// The folder that `file/REL` is taken from.
+    pub(super) fn base(&self) -> &Path {
+        self.sources.path.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// Looks for steps that touch one resource in no order.
+    pub(super) fn races(&mut self, touched: &Touched, before: &mut Order<'_>) {
+        for (name, users) in touched {
             // Each after the one before it: then each is after all before it.
             for pair in users.writers.windows(2) {
                 if !before.comes_after(pair[1], pair[0]) {
@@ -50,14 +66,6 @@ impl Binder<'_> {
             }
             self.readers(name, users, before);
         }
-        let mut sources = vec![Vec::new(); resources.len()];
-        for users in users.values() {
-            for reader in &users.readers {
-                let earlier = users.writers.iter().rfind(|w| before.comes_after(*reader, **w));
-                sources[*reader].extend(earlier);
-            }
-        }
-        sources
     }
 
     fn unordered_writers(&mut self, name: &str, first: StepIx, second: StepIx) {
@@ -124,6 +132,21 @@ impl Binder<'_> {
             .with_help("with `--jobs 1`, the default, they run one after the other"),
         );
     }
+}
+
+/// For each of `count` steps, the steps before it that last change what it touches.
+pub(super) fn earlier(touched: &Touched, count: usize, before: &mut Order<'_>) -> Vec<Earlier> {
+    let mut earlier = vec![Earlier::default(); count];
+    for users in touched.values() {
+        for reader in &users.readers {
+            let source = users.writers.iter().rfind(|w| before.comes_after(*reader, **w));
+            earlier[*reader].sources.extend(source);
+        }
+        for pair in users.writers.windows(2) {
+            earlier[pair[1]].overwrites.push(pair[0]);
+        }
+    }
+    earlier
 }
 
 /// One name for one resource: `file/REL` is taken from the workplan's folder, and `.`, `..` and

@@ -1,11 +1,10 @@
 //! Which step a later one of the same plan stands for.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use super::binder::Binder;
 use super::build::Built;
-use super::races::canonical;
+use super::races::{Touched, canonical};
 use crate::plan::model::StepIx;
 use crate::plan::order::Order;
 
@@ -13,7 +12,13 @@ impl Binder<'_> {
     /// Finds, for each step, the last one after it that brings about the same, where a step between
     /// the two changes what the first one reads. Without such a change a difference is nobody
     /// else's, and the step is done again.
-    pub(super) fn supersede(&self, built: &mut Built, order: &[StepIx], before: &mut Order<'_>) {
+    pub(super) fn supersede(
+        &self,
+        built: &mut Built,
+        touched: &Touched,
+        order: &[StepIx],
+        before: &mut Order<'_>,
+    ) {
         let mut alike: HashMap<(&str, &str), Vec<StepIx>> = HashMap::new();
         for ix in order {
             if let Some(brings) = &built.brings[*ix] {
@@ -25,21 +30,15 @@ impl Binder<'_> {
         if alike.is_empty() {
             return;
         }
-        let base = self.sources.path.parent().unwrap_or(Path::new("/"));
-        let mut writers: HashMap<String, Vec<StepIx>> = HashMap::new();
-        for ix in order {
-            for name in &built.resources[*ix].writes {
-                writers.entry(canonical(name, base)).or_default().push(*ix);
-            }
-        }
+        let base = self.base();
         let mut found = Vec::new();
         for steps in alike.values() {
             for (at, step) in steps.iter().enumerate() {
                 let reads = &built.resources[*step].reads;
                 let changed: Vec<StepIx> = reads
                     .iter()
-                    .filter_map(|name| writers.get(&canonical(name, base)))
-                    .flatten()
+                    .filter_map(|name| touched.get(&canonical(name, base)))
+                    .flat_map(|users| &users.writers)
                     .copied()
                     .filter(|writer| writer != step && before.comes_after(*writer, *step))
                     .collect();

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
-use super::ServiceEntry;
+use super::{ServiceEntry, memory};
 use crate::process::identity::read_stat;
 use crate::process::table::{Process, Table, kill_all, signal};
 use crate::process::{Liveness, NamedProcess};
@@ -30,7 +30,8 @@ pub struct Ended {
 
 impl ServiceEntry {
     /// Asks the service to end, waits for `patience`, then kills it with everything that belongs
-    /// to it, and returns when all of it is gone or cannot be ended.
+    /// to it, and returns when all of it is gone or cannot be ended. System V shared memory that a
+    /// killed one leaves is taken away.
     ///
     /// `signal` `None` kills at once. A service that has ended already is looked through for what
     /// it may have left. Dropping the future leaves it in whatever state it is.
@@ -58,6 +59,9 @@ impl ServiceEntry {
             let left = self.left(&ours);
             if left.is_empty() || Instant::now() >= until {
                 reap(&ours);
+                if left.is_empty() && self.process.is_of_this_boot() {
+                    memory::release(&self.process);
+                }
                 let name = |p: &Process| NamedProcess { pid: p.pid, command: table.command(p.pid) };
                 return Ended { forced, survivors: left.iter().map(name).collect() };
             }

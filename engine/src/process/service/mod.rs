@@ -10,6 +10,7 @@
 
 mod end;
 mod entry;
+mod memory;
 mod spec;
 mod start;
 mod stub;

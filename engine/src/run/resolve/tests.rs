@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::*;
 use crate::digest::Digest;
+use crate::document::TaskStatus;
 use crate::kind::With;
 use crate::plan::{Bracket, OnFailure, PlanStep, PlanTask, TargetRef, WorkplanRef};
 
@@ -118,6 +119,7 @@ impl Case {
             retry: None,
             holds: Vec::new(),
             sources: Vec::new(),
+            overwrites: Vec::new(),
             superseded_by: None,
             point_of_no_return: false,
             always: false,
@@ -454,6 +456,41 @@ fn a_step_that_is_so_reads_what_is_still_to_change() {
     assert_eq!(case.due(None), ["file", "release", "last"]);
     case.so(&[file]);
     assert_eq!(case.due(None), [""; 0]);
+}
+
+#[test]
+fn what_an_earlier_step_will_change_is_not_taken_as_seen() {
+    // A service that is stopped and started twice. It is stopped now, for the first time.
+    let mut case = Case::new();
+    let stop = case.step("stop", &[]);
+    let copy = case.step("copy", &[stop]);
+    let start = case.step("start", &[copy]);
+    let again = case.step("again", &[start]);
+    let last = case.step("last", &[again]);
+    // Each is looked at for its own sake.
+    case.plan.steps[start].proves = true;
+    case.plan.steps[start].overwrites = vec![stop];
+    case.plan.steps[again].overwrites = vec![start];
+    case.so(&[stop, again]);
+    assert_eq!(case.due(None), ["copy", "start", "again", "last"]);
+    let marks = case.resolve(None);
+    let Mark::Due(why, Some(_)) = &marks[again] else { panic!("{:?}", marks[again]) };
+    assert_eq!(why, "`start` comes first and changes the same");
+    // Where nothing comes first that acts, what is so stays so.
+    case.so(&[copy, start]);
+    assert_eq!(case.due(None), ["last"]);
+    case.so(&[last]);
+    assert_eq!(case.due(None), [""; 0]);
+    // It is told past a step that nobody asks for.
+    let mut case = Case::new();
+    let first = case.step("first", &[]);
+    let between = case.step("between", &[]);
+    let end = case.step("end", &[between]);
+    let after = case.step("after", &[]);
+    case.plan.steps[between].overwrites = vec![first];
+    case.plan.steps[after].overwrites = vec![between];
+    case.so(&[end, after]);
+    assert_eq!(case.due(None), ["first", "after"]);
 }
 
 #[test]

@@ -110,6 +110,7 @@ impl Build {
             retry: None,
             holds: Vec::new(),
             sources: Vec::new(),
+            overwrites: Vec::new(),
             superseded_by: None,
             point_of_no_return: false,
             always: false,

@@ -7,6 +7,7 @@ mod rest;
 mod scale;
 mod settle;
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -50,7 +51,8 @@ impl LocalOperate {
         super::store::files::make_folder(self.view.world().store.dir())?;
         self.view.world().check_way(account)?;
         let until = Instant::now() + timeout.unwrap_or(OPERATION);
-        Ok(Act { hands: &self.hands, view: &self.view, at, account, until })
+        let view = &self.view;
+        Ok(Act { hands: &self.hands, view, at, account, until, given_up: Mutex::default() })
     }
 }
 

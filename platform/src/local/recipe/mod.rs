@@ -17,7 +17,7 @@ pub(crate) use keys::Keys;
 use async_trait::async_trait;
 
 use super::pod::{Container, Pod, PodRecord};
-use super::run::Act;
+use super::run::{Act, NoStart};
 use super::view::LocalView;
 use crate::values::Values;
 use crate::{AppView, PartRef, PlatformError, PostgresHa, ReleaseRef};
@@ -60,12 +60,7 @@ pub(crate) trait Recipe: Send + Sync {
     }
 
     /// What happens before one of its servers starts, when those before it are ready.
-    async fn before(
-        &self,
-        act: &Act<'_>,
-        pod: &Pod,
-        container: &Container,
-    ) -> Result<(), PlatformError> {
+    async fn before(&self, act: &Act<'_>, pod: &Pod, container: &Container) -> Result<(), NoStart> {
         let _ = (act, pod, container);
         Ok(())
     }

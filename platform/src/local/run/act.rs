@@ -1,8 +1,9 @@
 //! The means to act, bound to one release.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,6 +22,8 @@ pub(crate) struct Act<'a> {
     pub(crate) at: &'a ReleaseRef,
     pub(crate) account: Account,
     pub(crate) until: Instant,
+    /// The pods that did not come up. Others that start along with them need not wait for them.
+    pub(crate) given_up: Mutex<BTreeSet<String>>,
 }
 
 /// A program to run to its end.
@@ -82,6 +85,17 @@ impl Act<'_> {
             return Err(PlatformError::TimedOut(format!("the time was over while {doing}")));
         }
         Ok(())
+    }
+
+    /// Notes that a pod does not come up.
+    pub(super) fn give_up(&self, pod: &str) {
+        let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+        given_up.insert(pod.to_owned());
+    }
+
+    /// Whether a pod was found not to come up.
+    pub(crate) fn is_given_up(&self, pod: &str) -> bool {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).contains(pod)
     }
 
     /// Runs a program as the servers' account, to its end.

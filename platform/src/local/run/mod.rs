@@ -9,4 +9,5 @@ mod status;
 
 pub(crate) use act::{Act, Program};
 pub(crate) use probe::ask_within;
+pub(crate) use start::NoStart;
 pub(crate) use status::{PodStatus, status};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::act::Act;
-use super::start::all;
+use super::start::{NoStart, all};
 use super::status::{PodStatus, status};
 use crate::PlatformError;
 use crate::local::pod::{Pod, PodRecord};
@@ -20,6 +20,9 @@ const RESTARTS: [Duration; 4] = [
     Duration::from_secs(2),
     Duration::from_secs(4),
 ];
+/// How often in a row a server may end before it answers. More starts would not tell more about a
+/// configuration that it refuses.
+const MUTE: usize = 3;
 
 /// What should run.
 pub(crate) struct Wanted<'p> {
@@ -117,13 +120,40 @@ impl Act<'_> {
     }
 
     /// Starts what does not run of a pod, and waits until its servers answer and its recipe finds
-    /// it ready. A server that answered and ended is started again, as a kubelet does: repmgrd gives
-    /// up when it starts while another node is being promoted.
+    /// it ready. A server that ends meanwhile is started again, as a kubelet does: repmgrd gives up
+    /// when it starts while another node is being promoted, a PostgreSQL was
+    /// seen to end while it was starting on a busy machine.
     async fn bring_up(&self, pod: &Pod, template: String) -> Result<(), PlatformError> {
+        let up = self.come_up(pod, template).await;
+        if up.is_err() {
+            self.give_up(&pod.name);
+        }
+        up
+    }
+
+    async fn come_up(&self, pod: &Pod, template: String) -> Result<(), PlatformError> {
         let pods = self.world().store.pods(&self.at.namespace);
         let mut pauses = RESTARTS.into_iter();
+        // Who ended before it answered, and how often in a row.
+        let mut mute = (String::new(), 0);
         loop {
-            self.start_pod(pod, template.clone()).await?;
+            match self.start_pod(pod, template.clone()).await {
+                Ok(()) => mute.1 = 0,
+                Err(NoStart::Failed(error)) => return Err(error),
+                Err(NoStart::Ended(ended)) => {
+                    if mute.0 != ended.name {
+                        mute = (ended.name.clone(), 0);
+                    }
+                    mute.1 += 1;
+                    let pause = if mute.1 < MUTE { pauses.next() } else { None };
+                    // Without the time for another start, why it ended says more than that.
+                    let Some(pause) = pause.filter(|p| *p < self.left()) else {
+                        return Err(ended.after(mute.1));
+                    };
+                    self.pause(pause).await;
+                    continue;
+                }
+            }
             loop {
                 let there = status(&pods, &self.at.name)?;
                 let Some(there) = there.iter().find(|p| p.record.name == pod.name) else {
@@ -135,11 +165,19 @@ impl Act<'_> {
                 if there.has_ended()
                     && let Some(pause) = pauses.next()
                 {
-                    tokio::time::sleep(pause).await;
+                    self.pause(pause).await;
                     break;
                 }
                 tokio::time::sleep(LOOK).await;
             }
+        }
+    }
+
+    /// Waits so long, or until the run is cancelled.
+    async fn pause(&self, long: Duration) {
+        tokio::select! {
+            () = self.hands.cancel().cancelled() => {}
+            () = tokio::time::sleep(long) => {}
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Starting and ending pods.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
@@ -23,10 +24,46 @@ const GOES: Duration = Duration::from_secs(3);
 /// How many lines of a server's log are shown when it did not start.
 const LOG_LINES: usize = 8;
 
+/// Why a pod or a server did not start.
+#[derive(Debug)]
+pub(crate) enum NoStart {
+    /// A server ended before it answered. It may come up at another start.
+    Ended(Ended),
+    /// Another start would come to the same.
+    Failed(PlatformError),
+}
+
+/// A server that ended before it answered.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Its pod and its name there.
+    pub(super) name: String,
+    /// The end of what it said.
+    said: Vec<String>,
+    log: PathBuf,
+}
+
+impl Ended {
+    /// It is given up after so many such ends in a row.
+    pub(super) fn after(self, times: usize) -> PlatformError {
+        let mut what = format!("`{}` has ended before it was ready", self.name);
+        if times > 1 {
+            what.push_str(&format!(", {times} times in a row"));
+        }
+        PlatformError::Failed { what, said: self.said, help: Some(see_log(&self.log)) }
+    }
+}
+
+impl From<PlatformError> for NoStart {
+    fn from(error: PlatformError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 impl Act<'_> {
     /// Starts a pod: its record, its files, what its recipe does first, then its servers, each when
     /// the one before answers. Servers that run already stay as they are.
-    pub(super) async fn start_pod(&self, pod: &Pod, template: String) -> Result<(), PlatformError> {
+    pub(super) async fn start_pod(&self, pod: &Pod, template: String) -> Result<(), NoStart> {
         let folder = self.folder(&pod.name);
         self.check(&format!("starting `{}`", pod.name))?;
         files::make_folder(&folder.0)?;
@@ -74,7 +111,7 @@ impl Act<'_> {
         pod: &Pod,
         folder: &PodFolder,
         container: &Container,
-    ) -> Result<(), PlatformError> {
+    ) -> Result<(), NoStart> {
         let name = format!("{}/{}", pod.name, container.name);
         // What a killed server left must not be in its successor's way.
         if let Some(old) = entry(folder, &container.name)? {
@@ -106,24 +143,23 @@ impl Act<'_> {
         };
         let log_from = std::fs::metadata(&spec.log).map_or(0, |m| m.len());
         let log = spec.log.clone();
-        let entry = self.hands.serve(spec).await?;
+        let entry = self.hands.serve(spec).await.map_err(PlatformError::from)?;
         loop {
             let why = match ask_within(&container.probe, QUESTION.min(self.left())).await {
                 Ok(()) if entry.liveness() == Liveness::Alive => return Ok(()),
                 Ok(()) => "it has ended".to_owned(),
                 Err(why) => why,
             };
-            let over = self.check(&format!("waiting for `{name}`: {why}"));
-            if entry.liveness() != Liveness::Alive || over.is_err() {
-                let what = match over {
-                    Err(error) if entry.liveness() == Liveness::Alive => error.to_string(),
-                    _ => format!("`{name}` has ended before it was ready"),
-                };
-                return Err(PlatformError::Failed {
-                    what,
+            if entry.liveness() != Liveness::Alive {
+                let said = last_lines(&log, log_from);
+                return Err(NoStart::Ended(Ended { name, said, log }));
+            }
+            if let Err(over) = self.check(&format!("waiting for `{name}`: {why}")) {
+                return Err(NoStart::Failed(PlatformError::Failed {
+                    what: over.to_string(),
                     said: last_lines(&log, log_from),
-                    help: Some(format!("its log is `{}`", log.display())),
-                });
+                    help: Some(see_log(&log)),
+                }));
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -282,8 +318,12 @@ fn alive(folder: &PodFolder, container: &str) -> Result<bool, PlatformError> {
     Ok(entry(folder, container)?.is_some_and(|e| e.liveness() == Liveness::Alive))
 }
 
+fn see_log(log: &Path) -> String {
+    format!("its log is `{}`", log.display())
+}
+
 /// The end of what a server said since its start.
-fn last_lines(log: &std::path::Path, from: u64) -> Vec<String> {
+fn last_lines(log: &Path, from: u64) -> Vec<String> {
     let bytes = std::fs::read(log).unwrap_or_default();
     let from = usize::try_from(from).unwrap_or(0).min(bytes.len());
     let text = String::from_utf8_lossy(&bytes[from..]).into_owned();

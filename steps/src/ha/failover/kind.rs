@@ -6,9 +6,11 @@ use std::time::Duration;
 use workplan_engine::kind::{
     Class, Kind, OutputType, ParamProblem, ParamSpec, ParamType, Step, With,
 };
-use workplan_platform::{Fault, PartRef, ReleaseRef};
+use workplan_platform::{Fault, ReleaseRef};
 
 use super::step::FailoverStep;
+use crate::ha::PART;
+use crate::release::{NAMESPACE, RELEASE, part};
 
 /// Injects a fault into the primary and proves that the service comes back.
 #[derive(Debug, Clone, Copy)]
@@ -18,14 +20,9 @@ pub struct HaFailover;
 const WINDOW: Duration = Duration::from_secs(60);
 
 const PARAMS: &[ParamSpec] = &[
-    ParamSpec { name: "release", ty: ParamType::String, required: true, doc: "The release." },
-    ParamSpec { name: "namespace", ty: ParamType::String, required: true, doc: "Its namespace." },
-    ParamSpec {
-        name: "part",
-        ty: ParamType::String,
-        required: false,
-        doc: "The subchart, where the PostgreSQL is one of another release.",
-    },
+    RELEASE,
+    NAMESPACE,
+    PART,
     ParamSpec {
         name: "fault",
         ty: ParamType::OneOf(&["kill", "fast-stop", "freeze", "pod-delete"]),
@@ -102,8 +99,6 @@ impl Kind for HaFailover {
 
     fn build(&self, with: &With) -> Result<Box<dyn Step>, Vec<ParamProblem>> {
         let mut problems = Vec::new();
-        let text = |key: &str| with.str(key).unwrap_or_default().to_owned();
-        let release = ReleaseRef { namespace: text("namespace"), name: text("release") };
         let window = with.duration("window").unwrap_or(WINDOW);
         if window < Duration::from_secs(1) {
             problems.push(ParamProblem::new("window", "`window` is under a second"));
@@ -134,7 +129,7 @@ impl Kind for HaFailover {
             _ => Fault::Kill,
         };
         Ok(Box::new(FailoverStep {
-            at: PartRef { release, part: with.str("part").map(str::to_owned) },
+            at: part(with),
             fault,
             window,
             app,

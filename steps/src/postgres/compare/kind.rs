@@ -7,7 +7,7 @@ use workplan_engine::kind::{
 };
 
 use super::step::CompareStep;
-use crate::postgres::names;
+use crate::postgres::params;
 use crate::postgres::site::database_param;
 
 /// Proves that two databases are equal, or says what differs.
@@ -46,11 +46,6 @@ const PARAMS: &[ParamSpec] = &[
         doc: "Sessions that read at the same time, on each side; `2` by default.",
     },
 ];
-
-/// Sessions on each side.
-const JOBS: usize = 2;
-/// The most sessions on each side.
-const JOBS_MAX: i64 = 64;
 
 impl Kind for Compare {
     fn name(&self) -> &'static str {
@@ -91,31 +86,11 @@ impl Kind for Compare {
         let mut problems = Vec::new();
         let from = database_param(with, "from", &mut problems);
         let to = database_param(with, "to", &mut problems);
-        let database = with.str("database").map(str::to_owned);
-        if let Some(problem) = database.as_deref().and_then(names::problem) {
-            problems.push(ParamProblem::new("database", format!("`database`: {problem}")));
-        }
+        let database = params::name(with, "database", &mut problems);
         for (key, side) in [("from", &from), ("to", &to)] {
-            if side.as_ref().is_some_and(|s| s.database.is_none()) && database.is_none() {
-                problems.push(
-                    ParamProblem::new(key, format!("`{key}` names a server and no database of it"))
-                        .with_help("give `database`, or name it in the URL"),
-                );
-            }
+            params::must_name_one(key, side.as_ref(), database.as_deref(), &mut problems);
         }
-        let jobs = match with.int("jobs") {
-            None => JOBS,
-            Some(jobs) => match usize::try_from(jobs) {
-                Ok(count) if (1..=JOBS_MAX).contains(&jobs) => count,
-                _ => {
-                    problems.push(ParamProblem::new(
-                        "jobs",
-                        format!("`jobs` is a number from 1 to {JOBS_MAX}"),
-                    ));
-                    JOBS
-                }
-            },
-        };
+        let jobs = params::jobs(with, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }

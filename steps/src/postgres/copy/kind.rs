@@ -8,7 +8,7 @@ use workplan_engine::kind::{
 
 use super::plan::Wish;
 use super::step::CopyStep;
-use crate::postgres::names;
+use crate::postgres::params;
 use crate::postgres::site::database_param;
 
 /// Copies a database, whole.
@@ -59,11 +59,6 @@ const PARAMS: &[ParamSpec] = &[
     },
 ];
 
-/// Streams at the same time.
-const JOBS: usize = 2;
-/// The most streams.
-const JOBS_MAX: i64 = 64;
-
 impl Kind for Copy {
     fn name(&self) -> &'static str {
         "postgres.copy"
@@ -99,30 +94,10 @@ impl Kind for Copy {
         let mut problems = Vec::new();
         let from = database_param(with, "from", &mut problems);
         let to = database_param(with, "to", &mut problems);
-        let database = with.str("database").map(str::to_owned);
-        let owner = with.str("owner").map(str::to_owned);
-        for (key, name) in [("database", &database), ("owner", &owner)] {
-            if let Some(problem) = name.as_deref().and_then(names::problem) {
-                problems.push(ParamProblem::new(key, format!("`{key}`: {problem}")));
-            }
-        }
-        if from.as_ref().is_some_and(|f| f.database.is_none()) && database.is_none() {
-            problems.push(
-                ParamProblem::new("from", "`from` names a server and no database of it")
-                    .with_help("give `database`, or name it in the URL"),
-            );
-        }
-        let jobs = match with.int("jobs") {
-            None => JOBS,
-            Some(jobs) => match usize::try_from(jobs) {
-                Ok(count) if (1..=JOBS_MAX).contains(&jobs) => count,
-                _ => {
-                    let message = format!("`jobs` is a number from 1 to {JOBS_MAX}");
-                    problems.push(ParamProblem::new("jobs", message));
-                    JOBS
-                }
-            },
-        };
+        let database = params::name(with, "database", &mut problems);
+        let owner = params::name(with, "owner", &mut problems);
+        params::must_name_one("from", from.as_ref(), database.as_deref(), &mut problems);
+        let jobs = params::jobs(with, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }

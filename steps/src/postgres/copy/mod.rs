@@ -1,7 +1,9 @@
 //! `postgres.copy`: a database, whole, on another server or beside the source.
 //!
 //! - `kind`: parameters and outputs
-//! - `step`: what is there, what is done about it, and how it is taken back
+//! - `step`: what the engine asks for, and the copying
+//! - `state`: what is there of a copy
+//! - `back`: how it is taken back, whole or in part
 //! - `plan`: where to copy to, and what our mark on it says
 //! - `ready`: whether both servers have what the copy needs, before anything is made
 //! - `tools`: PostgreSQL's own programs
@@ -17,6 +19,7 @@
 //! `pg_dump` gives is kept in memory that goes with the engine, and rows go from one connection to
 //! the other.
 
+mod back;
 mod data;
 mod finish;
 mod kind;
@@ -25,6 +28,7 @@ mod plan;
 mod ready;
 mod schema;
 mod script;
+mod state;
 mod step;
 mod tools;
 

@@ -1,13 +1,11 @@
-//! What is there of a copy, what is done about it, and how it is taken back.
+//! Copying a database.
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use workplan_engine::kind::{
-    Applied, Binding, Change, Facts, Hands, Look, Observation, Prepared, Resources, Seen, Step,
-    StepError, UndoPlan,
+    Applied, Change, Hands, Look, Observation, Prepared, Resources, Seen, Step, StepError, UndoPlan,
 };
 use workplan_platform::Database;
 use workplan_platform::sql::Writer;
@@ -18,198 +16,38 @@ use super::large;
 use super::plan::{Copied, MARK, Source, Target, Wish};
 use super::ready::{Ready, ready};
 use super::schema::Schema;
-use crate::postgres::compare::{Probe, probe};
-use crate::postgres::database::{create, drop_database, rename};
+use super::state::Is;
+use crate::postgres::compare::probe;
+use crate::postgres::database::create;
 use crate::postgres::fence;
 use crate::postgres::guard::Guard;
 use crate::postgres::in_words;
-use crate::postgres::mark::{Comment, run_of};
-use crate::postgres::names::{self, ident};
-use crate::postgres::portrait::{Frozen, Roles};
-use crate::postgres::shared::{self, Entry, some};
-use crate::postgres::site::{Site, about, bounded, end_sessions, not_started};
+use crate::postgres::mark::Comment;
+use crate::postgres::names::ident;
+use crate::postgres::portrait::Frozen;
+use crate::postgres::shared;
+use crate::postgres::site::{Site, bounded, not_started};
 
 /// One `postgres.copy` step.
 pub(super) struct CopyStep {
     pub(super) wish: Wish,
 }
 
-/// What is there.
-enum Is {
-    /// Nothing, or the empty database that is to be filled.
-    Absent,
-    /// A whole copy of the source as it is now.
-    Whole(Box<Entry>),
-    /// Something that an attempt left, with its name and mark.
-    Half(String),
-    /// Something that is not to be touched.
-    Foreign(String),
-}
-
-/// What was there before, for the journal.
-#[derive(Debug, Serialize, Deserialize)]
-struct Before {
-    /// The target's server.
-    system: String,
-    /// The database that is filled, where it was there, empty.
-    was_there: Option<Old>,
-}
-
-/// An empty database.
-#[derive(Debug, Serialize, Deserialize)]
-struct Old {
-    oid: u32,
-    owner: String,
-    connections: i32,
-    comment: Option<String>,
-    /// What gives a twin of it what belongs to the database itself.
-    dress: Vec<String>,
-}
-
 /// Both servers and the names.
-struct Scene {
-    names: Target,
-    to: Site,
+pub(super) struct Scene {
+    pub(super) names: Target,
+    pub(super) to: Site,
 }
 
 impl CopyStep {
-    async fn scene(&self, look: &Look) -> Result<Scene, StepError> {
+    pub(super) async fn scene(&self, look: &Look) -> Result<Scene, StepError> {
         let names = self.wish.target(look)?;
         let to = Site::find(look, self.wish.to()?).await?;
         Ok(Scene { names, to })
     }
 
-    /// The source as it is now; `None` where it cannot be reached.
-    async fn source(&self, look: &Look, names: &Target) -> Option<(Source, Probe)> {
-        let site = Site::find(look, self.wish.from().ok()?).await.ok()?;
-        let reader = site.reader(&names.source).await.ok()?;
-        let about = about(&reader).await.ok()?;
-        let entry = shared::by_name(&reader, &names.source).await.ok()??;
-        let probe = probe(&reader).await.ok()?;
-        let source =
-            Source { system: about.system, oid: entry.oid, database: names.source.clone() };
-        Some((source, probe))
-    }
-
-    async fn is(&self, look: &Look, scene: &Scene) -> Result<Is, StepError> {
-        let Scene { names, to } = scene;
-        let reader = to.any_reader().await?;
-        let twin = names::staging(&names.name, run_of(&look.identity));
-        let entry = shared::by_name(&reader, &names.name).await?;
-        let Some(entry) = entry else {
-            if names.published.is_none() && shared::by_name(&reader, &twin).await?.is_some() {
-                return Ok(Is::Half(format!("`{twin}` was about to become `{}`", names.name)));
-            }
-            return self.published(look, scene).await;
-        };
-        let mark = entry.comment.mark(MARK);
-        let copied = mark.as_ref().and_then(|mark| mark.read::<Copied>());
-        let (Some(mark), Some(copied)) = (mark, copied) else {
-            let there = shared::contents(&to.reader(&names.name).await?).await?;
-            return Ok(match (there.is_empty(), names.published.is_some()) {
-                (true, true) => Is::Half(format!("`{}` was made and not marked", names.name)),
-                (true, false) => Is::Absent,
-                (false, _) => {
-                    Is::Foreign(format!("{} is not empty: {}", to.named(&names.name), some(&there)))
-                }
-            });
-        };
-        let ours = mark.is_of(&look.identity);
-        if !ours && names.published.is_some() {
-            return Ok(Is::Foreign(format!(
-                "`{}` belongs to another step, {}",
-                names.name, mark.identity
-            )));
-        }
-        if !copied.whole {
-            let busy = "select from pg_catalog.pg_stat_activity \
-                        where starts_with(application_name, left($1, 63))";
-            if !ours && !reader.rows(busy, &[&mark.identity]).await?.is_empty() {
-                return Ok(Is::Foreign(format!(
-                    "`{}` is being filled by {} now",
-                    names.name, mark.identity
-                )));
-            }
-            return Ok(Is::Half(format!("`{}` is filled in part", names.name)));
-        }
-        let Some((source, written)) = self.source(look, names).await else {
-            return Ok(Is::Whole(Box::new(entry)));
-        };
-        let same = copied.from == source && copied.source_probe.as_ref() == Some(&written);
-        Ok(match (same, ours) {
-            (true, _) => Is::Whole(Box::new(entry)),
-            (false, true) => {
-                Is::Half(format!("the source was written to since `{}` was copied", names.name))
-            }
-            (false, false) => Is::Foreign(format!(
-                "`{}` holds a copy of `{}` of an earlier moment, made by {}",
-                names.name, copied.from.database, mark.identity
-            )),
-        })
-    }
-
-    /// Without a staging database of this run: whether what it would be published as is a copy of
-    /// this source already.
-    async fn published(&self, look: &Look, scene: &Scene) -> Result<Is, StepError> {
-        let Some(name) = &scene.names.published else { return Ok(Is::Absent) };
-        let reader = scene.to.any_reader().await?;
-        let Some(entry) = shared::by_name(&reader, name).await? else { return Ok(Is::Absent) };
-        let Some(copied) = entry.comment.mark(MARK).and_then(|m| m.read::<Copied>()) else {
-            return Ok(Is::Absent);
-        };
-        let of_it = match self.source(look, &scene.names).await {
-            Some((source, now)) => {
-                let then = copied.source_probe.as_ref();
-                // What is written to the copy is what it was published for. The source was left.
-                if copied.from == source && then.is_some_and(|then| now.is_later_than(then)) {
-                    return Ok(Is::Foreign(format!(
-                        "`{name}` was copied from `{}` and published, and `{}` was written to \
-                         since: which of them counts is not known",
-                        source.database, source.database
-                    )));
-                }
-                copied.from == source
-            }
-            // It may be gone for good by now.
-            None => copied.from.database == scene.names.source,
-        };
-        Ok(if of_it && copied.whole { Is::Whole(Box::new(entry)) } else { Is::Absent })
-    }
-
-    async fn see(&self, look: &Look) -> Result<Observation, StepError> {
-        let scene = self.scene(look).await?;
-        let system = about(&scene.to.any_reader().await?).await?.system;
-        let mut facts = Facts::default().with("server", Binding::Binding, system).with(
-            "database",
-            Binding::Binding,
-            scene.names.name.as_str(),
-        );
-        if let Some((source, _)) = self.source(look, &scene.names).await {
-            facts =
-                facts.with("source", Binding::Binding, format!("{}/{}", source.system, source.oid));
-        }
-        let mut seen = match self.is(look, &scene).await? {
-            Is::Absent => Observation::absent(),
-            Is::Half(what) => Observation::half(what),
-            Is::Foreign(what) => Observation::unknown(what),
-            Is::Whole(entry) => {
-                let mut seen = Observation::done();
-                seen.outputs.insert("staging".to_owned(), self.named(&entry.name)?);
-                seen
-            }
-        };
-        if !seen.outputs.is_empty()
-            && let workplan_engine::kind::Past::Succeeded { outputs, .. } = &look.past
-        {
-            for (name, value) in outputs {
-                seen.outputs.entry(name.clone()).or_insert_with(|| value.clone());
-            }
-        }
-        Ok(seen.with_facts(facts))
-    }
-
     /// How a later step names the copy.
-    fn named(&self, database: &str) -> Result<Value, StepError> {
+    pub(super) fn named(&self, database: &str) -> Result<Value, StepError> {
         let mut spec: Database = self.wish.to()?.clone();
         spec.database = Some(database.to_owned());
         // A password may be the word `postgres` as well, and would be taken out of the text.
@@ -289,7 +127,7 @@ impl CopyStep {
 
     /// Ends what an earlier attempt may have left running on either server. Both may be one, so no
     /// session of ours is open meanwhile.
-    async fn end_earlier(&self, look: &Look, to: &Site) -> Result<(), StepError> {
+    pub(super) async fn end_earlier(&self, look: &Look, to: &Site) -> Result<(), StepError> {
         let writer = to.any_writer("").await?;
         to.end_earlier(&writer).await?;
         drop(writer);
@@ -358,160 +196,9 @@ impl CopyStep {
         finish::all(admin, &statements).await?;
         Ok(())
     }
-
-    /// Brings what an attempt left to nothing. It has our name and our mark, or nothing in it.
-    async fn clear(&self, look: &Look, scene: &Scene) -> Result<(), StepError> {
-        let Scene { names, to } = scene;
-        self.end_earlier(look, to).await?;
-        let admin = to.any_writer(&names.name).await?;
-        let reader = to.any_reader().await?;
-        let twin = names::staging(&names.name, run_of(&look.identity));
-        let Some(entry) = shared::by_name(&reader, &names.name).await? else {
-            if names.published.is_none() && shared::by_name(&reader, &twin).await?.is_some() {
-                rename(&admin, &twin, &names.name).await?;
-            }
-            return Ok(());
-        };
-        let mark = entry.comment.mark(MARK);
-        let copied = mark.as_ref().and_then(|mark| mark.read::<Copied>());
-        let (Some(mark), Some(copied)) = (mark, copied) else {
-            let there = shared::contents(&to.reader(&names.name).await?).await?;
-            if names.published.is_none() || !there.is_empty() {
-                return Err(StepError::failed(format!("`{}` has no mark of ours", names.name)));
-            }
-            return drop_database(&admin, &names.name).await;
-        };
-        end_sessions(&admin, Some(&names.name), &mark.identity).await?;
-        drop_subscriptions(to, &names.name, &admin).await?;
-        if !copied.was_there {
-            return drop_database(&admin, &names.name).await;
-        }
-        // What belongs to the database itself is given to it last, so it is still its own.
-        let dress = Dress::of(&to.reader(&names.name).await?).await?;
-        let old = Old {
-            oid: entry.oid,
-            owner: entry.owner.clone(),
-            connections: entry.connections,
-            comment: entry.comment.without(MARK).to_text(),
-            dress: dress.statements(&twin, None, &Roles::new()),
-        };
-        self.empty_again(&admin, &names.name, &twin, &old, to).await
-    }
-
-    /// Puts an empty twin in the place of a filled database.
-    async fn empty_again(
-        &self,
-        admin: &Writer,
-        name: &str,
-        twin: &str,
-        old: &Old,
-        to: &Site,
-    ) -> Result<(), StepError> {
-        let reader = to.any_reader().await?;
-        let version = about(&reader).await?.version;
-        let locale = shared::by_name(&reader, name).await?.map(|entry| entry.locale);
-        drop_database(admin, twin).await?;
-        create(admin, twin, &old.owner, locale.as_ref(), version).await?;
-        let mut statements = old.dress.clone();
-        statements.push(limit_of(twin, old.connections));
-        finish::all(admin, &statements).await?;
-        shared::set_comment(admin, twin, &Comment::parse(old.comment.as_deref())).await?;
-        drop_database(admin, name).await?;
-        rename(admin, twin, name).await
-    }
-
-    /// Whether the copy is as this step left it, gone, or neither.
-    async fn back(
-        &self,
-        look: &Look,
-        scene: &Scene,
-        prepared: &Prepared,
-    ) -> Result<Observation, StepError> {
-        let Scene { names, to } = scene;
-        let before: Before = prepared.read()?;
-        let reader = to.any_reader().await?;
-        if about(&reader).await?.system != before.system {
-            return Ok(Observation::unknown("another server answers there"));
-        }
-        let twin = names::staging(&names.name, run_of(&look.identity));
-        let Some(entry) = shared::by_name(&reader, &names.name).await? else {
-            if names.published.is_none() && shared::by_name(&reader, &twin).await?.is_some() {
-                return Ok(Observation::half(format!(
-                    "`{twin}` was about to become `{}`",
-                    names.name
-                )));
-            }
-            let published = match &names.published {
-                Some(name) => shared::by_name(&reader, name).await?,
-                None => None,
-            };
-            let ours = published
-                .and_then(|entry| entry.comment.mark(MARK))
-                .is_some_and(|mark| mark.is_of(&look.identity));
-            return Ok(match (ours, before.was_there.is_some()) {
-                (true, _) => Observation::unknown(format!(
-                    "the copy was published as `{}`; take that back first",
-                    names.published.as_deref().unwrap_or_default()
-                )),
-                (false, true) => {
-                    Observation::unknown(format!("`{}` was dropped by somebody else", names.name))
-                }
-                (false, false) => Observation::absent(),
-            });
-        };
-        let mark = entry.comment.mark(MARK).filter(|mark| mark.is_of(&look.identity));
-        let copied = mark.and_then(|mark| mark.read::<Copied>());
-        let Some(copied) = copied else {
-            let empty = shared::contents(&to.reader(&names.name).await?).await?.is_empty();
-            let same = before.was_there.as_ref().is_some_and(|old| {
-                (&old.owner, old.connections, &old.comment)
-                    == (&entry.owner, entry.connections, &entry.comment.to_text())
-            });
-            return Ok(if empty && same {
-                Observation::absent()
-            } else {
-                Observation::unknown(format!("`{}` is not what this step made", names.name))
-            });
-        };
-        if !copied.whole {
-            return Ok(Observation::half(format!("`{}` is filled in part", names.name)));
-        }
-        let now = probe(&to.reader(&names.name).await?).await?;
-        Ok(if names.published.is_none() && copied.own_probe.as_ref() != Some(&now) {
-            Observation::unknown(format!("`{}` was written to since it was copied", names.name))
-        } else {
-            Observation::done()
-        })
-    }
-
-    async fn take_back(
-        &self,
-        hands: &Hands,
-        scene: &Scene,
-        prepared: &Prepared,
-    ) -> Result<(), StepError> {
-        let Scene { names, to } = scene;
-        match self.back(hands, scene, prepared).await?.seen {
-            Seen::Absent => return Ok(()),
-            Seen::Unknown(why) => return Err(StepError::failed(why)),
-            Seen::Half(_) => return self.clear(hands, scene).await,
-            Seen::Done => {}
-        }
-        let before: Before = prepared.read()?;
-        self.end_earlier(hands, to).await?;
-        let admin = to.any_writer(&names.name).await?;
-        drop_subscriptions(to, &names.name, &admin).await?;
-        match before.was_there {
-            None => drop_database(&admin, &names.name).await,
-            Some(old) => {
-                let twin = names::staging(&names.name, run_of(&hands.identity));
-                self.empty_again(&admin, &names.name, &twin, &old, to).await
-            }
-        }
-    }
 }
 
-fn limit_of(database: &str, limit: i32) -> String {
+pub(super) fn limit_of(database: &str, limit: i32) -> String {
     format!("alter database {} connection limit {limit}", ident(database))
 }
 
@@ -528,25 +215,6 @@ async fn drop_defaults(frozen: &Frozen, writer: &Writer) -> Result<(), StepError
         if frozen.leader().rows(exists, &[]).await?.is_empty() {
             writer.run(drop).await?;
         }
-    }
-    Ok(())
-}
-
-/// A subscription keeps its database from being dropped. The copy's never had a slot of its own: the
-/// one that it names is the source's, and stays.
-async fn drop_subscriptions(to: &Site, database: &str, admin: &Writer) -> Result<(), StepError> {
-    let sql = "select s.subname::text from pg_catalog.pg_subscription s \
-               join pg_catalog.pg_database d on d.oid = s.subdbid where d.datname = $1";
-    let found = admin.rows(sql, &[&database]).await?;
-    if found.is_empty() {
-        return Ok(());
-    }
-    let writer = to.writer(database).await?;
-    for row in &found {
-        let name = ident(row.get(0));
-        writer.run(&format!("alter subscription {name} disable")).await?;
-        writer.run(&format!("alter subscription {name} set (slot_name = none)")).await?;
-        writer.run(&format!("drop subscription {name}")).await?;
     }
     Ok(())
 }
@@ -604,31 +272,7 @@ impl Step for CopyStep {
     async fn prepare(&self, look: &Look) -> Result<Prepared, StepError> {
         bounded(look, async {
             let scene = self.scene(look).await?;
-            let Scene { names, to } = &scene;
-            let reader = to.any_reader().await?;
-            let system = about(&reader).await?.system;
-            let existing = shared::by_name(&reader, &names.name).await?;
-            let twin = names::staging(&names.name, run_of(&look.identity));
-            let was_there = match existing.filter(|_| names.published.is_none()) {
-                None => None,
-                // What an earlier run left half filled was there as well.
-                Some(entry) => {
-                    let copied = entry.comment.mark(MARK).and_then(|m| m.read::<Copied>());
-                    if copied.is_some_and(|copied| !copied.was_there) {
-                        None
-                    } else {
-                        let dress = Dress::of(&to.reader(&names.name).await?).await?;
-                        Some(Old {
-                            oid: entry.oid,
-                            owner: entry.owner,
-                            connections: entry.connections,
-                            comment: entry.comment.without(MARK).to_text(),
-                            dress: dress.statements(&twin, None, &Roles::new()),
-                        })
-                    }
-                }
-            };
-            Prepared::of(&Before { system, was_there })
+            Prepared::of(&self.before(look, &scene).await?)
         })
         .await
     }

@@ -126,8 +126,8 @@ impl Cluster {
     }
 
     /// A data node is ready when it answers SQL, is managed and, as a standby, receives from its
-    /// primary; a pooler when it answers at all. A login that is refused, or a password
-    /// that may not be read, is somebody else's question.
+    /// primary; a pooler when it answers at all. A login that is refused, or a password that may not
+    /// be read, is somebody else's question.
     pub(super) async fn ready(&self, view: &LocalView, pod: &PodRecord) -> Result<(), String> {
         let Some(port) = pod.containers.first().and_then(|c| c.ports.first()) else {
             return Ok(());

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use self::cluster::Cluster;
 use super::{Chart, Context, Keys, Recipe};
 use crate::local::pod::{Container, Pod, PodRecord};
-use crate::local::run::Act;
+use crate::local::run::{Act, NoStart};
 use crate::local::view::LocalView;
 use crate::{PartRef, PlatformError, PostgresHa};
 
@@ -42,12 +42,7 @@ impl Recipe for PostgresqlHa {
         Ok(())
     }
 
-    async fn before(
-        &self,
-        act: &Act<'_>,
-        pod: &Pod,
-        container: &Container,
-    ) -> Result<(), PlatformError> {
+    async fn before(&self, act: &Act<'_>, pod: &Pod, container: &Container) -> Result<(), NoStart> {
         if pod.component == NODE && container.name == render::MANAGER {
             node::Node::new(act, pod)?.join().await?;
         }

@@ -18,7 +18,7 @@ use super::first;
 use super::render::SERVER;
 use crate::PlatformError;
 use crate::local::pod::{Pod, PodFolder};
-use crate::local::run::{Act, Program};
+use crate::local::run::{Act, NoStart, Program};
 use crate::local::store::files;
 
 /// Between two questions.
@@ -110,7 +110,12 @@ impl<'a, 'w> Node<'a, 'w> {
                 if leader == self.number {
                     return Ok(None);
                 }
-                format!("its data is older than that of `{}`", self.cluster.nodes[leader].pod)
+                let leader = &self.cluster.nodes[leader].pod;
+                if self.act.is_given_up(leader) {
+                    let what = format!("`{leader}`, which leads, does not come up");
+                    return Err(PlatformError::failed(what));
+                }
+                format!("its data is older than that of `{leader}`")
             } else {
                 let silent: String = silent.iter().map(|why| format!("; {why}")).collect();
                 format!("none of {} leads{silent}", running.join(", "))
@@ -298,7 +303,7 @@ impl<'a, 'w> Node<'a, 'w> {
     }
 
     /// Takes the running server into the cluster: as what it is, on record with repmgr.
-    pub(super) async fn join(&self) -> Result<(), PlatformError> {
+    pub(super) async fn join(&self) -> Result<(), NoStart> {
         let mut until = Instant::now() + RECEIVES;
         let mut cloned = false;
         let kind = loop {
@@ -358,7 +363,7 @@ impl<'a, 'w> Node<'a, 'w> {
     }
 
     /// Clones a standby that cannot receive with the data that it has.
-    async fn clone_again(&self) -> Result<(), PlatformError> {
+    async fn clone_again(&self) -> Result<(), NoStart> {
         let Some(server) = self.pod.containers.first() else { return Ok(()) };
         let Some(primary) = self.find_primary().await? else { return Ok(()) };
         let path = self.folder().entry(SERVER);

@@ -1,0 +1,214 @@
+#!/usr/bin/env bash
+# RAIL-PL-WP-0001 on a lab, from T03 on: something goes wrong at each step. The run says what, and a
+# rollback leaves the lab as it was before the task.
+#
+#   tests/lab/each.sh [SEED [SIZE]]     WORKPLAN_BIN names the binary, STEPS some steps instead of all
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+frozen=()
+at_end() {
+    local pid
+    for pid in "${frozen[@]}"; do kill -CONT "$pid" 2>/dev/null || true; done
+    if [ -n "${listener:-}" ]; then kill "$listener" 2>/dev/null || true; fi
+    if mountpoint -q "$lab/backup" 2>/dev/null; then umount -l "$lab/backup" || true; fi
+    finish
+}
+trap at_end EXIT
+
+# What goes wrong, each with its end. `harm` is done when the step's turn has come, `heal` when the run has
+# failed and before it is taken back.
+pid_of() { # pid_of POD: its main process
+    "$WORKPLAN_BIN" lab status --dir "$lab" --json 2>/dev/null |
+        grep -A4 "\"name\": \"$1\"" | sed -nE 's/.*"incarnation": "([0-9]+)@.*/\1/p' | head -n 1
+}
+# A standby of the new database.
+standby() {
+    "$WORKPLAN_BIN" lab status --dir "$lab" --json 2>/dev/null | grep -B2 '"note": "standby"' |
+        sed -nE 's/.*"name": "(postgresql-ha-postgresql-[0-9])".*/\1/p' | head -n 1
+}
+# Somebody is at work on the file, and has not committed it.
+harm_dirty() { printf '# mine\n' >>"$lab/$1"; }
+heal_dirty() { sed -i '$d' "$lab/$1"; }
+# The text that the step looks for has changed since the workplan was written.
+harm_changed() { # harm_changed REPO/PATH|TEXT
+    local path=${1%|*} text=${1#*|}
+    sed -i "s|$text|CHANGED|" "$lab/$path"
+    git -C "$lab/${path%%/*}" -c user.name=u -c user.email=u@example.org commit -qm "Changed by somebody" -- "${path#*/}"
+}
+heal_changed() {
+    local path=${1%|*}
+    git -C "$lab/${path%%/*}" reset -q --soft HEAD^
+    git -C "$lab/${path%%/*}" restore -q --staged --worktree -- "${path#*/}"
+}
+# A server hangs.
+harm_frozen() { # harm_frozen POD|standby
+    local pod=$1
+    [ "$pod" != standby ] || pod=$(standby)
+    frozen=("$(pid_of "$pod")")
+    kill -STOP "${frozen[0]}"
+}
+heal_frozen() {
+    kill -CONT "${frozen[0]}"
+    frozen=()
+}
+# A file is elsewhere.
+harm_away() { mv "$lab/$1" "$scratch/away"; }
+heal_away() { mv "$scratch/away" "$lab/$1"; }
+# A file cannot be executed any more.
+harm_mode() { chmod -x "$lab/$1"; }
+heal_mode() { chmod +x "$lab/$1"; }
+# The newest backup is not what was written.
+harm_bits() {
+    bent=$(find "$lab/backup" -name '*.age' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-)
+    cp -a "$bent" "$scratch/bent"
+    printf 'X' | dd of="$bent" bs=1 seek=$(($(stat -c %s "$bent") / 2)) conv=notrunc status=none
+}
+heal_bits() { cp -a "$scratch/bent" "$bent"; }
+# No space is left for backups.
+harm_full() {
+    cp -a "$lab/backup" "$scratch/backup"
+    mount -t tmpfs -o "size=$(($(du -sk "$scratch/backup" | cut -f1) + 100))k" tmpfs "$lab/backup"
+    cp -a "$scratch/backup/." "$lab/backup/"
+}
+heal_full() {
+    umount "$lab/backup"
+    rm -rf "$scratch/backup"
+}
+# Somebody else listens on the port.
+harm_port() {
+    local port
+    port=$(sed -nE "s#^ *\"$1\": ([0-9]+),?#\1#p" "$lab/world/ports.json")
+    "$(command -v valkey-server redis-server | head -n 1)" --bind 127.0.0.1 --port "$port" --save '' >/dev/null &
+    listener=$!
+    while ! bash -c "exec 3<>/dev/tcp/127.0.0.1/$port" 2>/dev/null; do sleep 0.01; done
+}
+heal_port() {
+    kill "$listener" && { wait "$listener" || true; }
+    listener=
+}
+# The step before this one is the last that is done.
+harm_cut() { cut=1; }
+heal_cut() { :; }
+
+# A step with its harm, and the words that the run must find. T03.works and the like: what hangs is named.
+plan_of_harm() {
+    cat <<'END'
+T03.retire          dirty railiance-cluster/Makefile                            not committed
+T03.move            dirty railiance-cluster/helm/gitea-values.sops.yaml         not committed
+T03.make_deploy     dirty railiance-apps/Makefile                               not committed
+T03.make_status     dirty railiance-apps/Makefile                               not committed
+T03.smoke_test      changed railiance-cluster/tests/smoke_kube.sh|POSTGRES_POOLER find|found|contain
+T03.failover_test   dirty railiance-cluster/tests/test_ha_failover.sh           not committed
+T03.works           frozen gitea-0                                              T03\.works
+T04.smoke           frozen gitea-0                                              T04\.smoke
+T04.fast_stop       frozen standby                                              T04\.fast_stop
+T04.kill            frozen standby                                              T04\.kill
+T04.healthy         frozen standby                                              T04\.healthy
+T05.split           away railiance-cluster/tools/cmd/railiance-backup           railiance-backup
+T05.make_s2         dirty railiance-cluster/Makefile                            not committed
+T05.move            dirty railiance-cluster/tools/cmd/railiance-backup          not committed
+T05.parts           changed railiance-platform/tools/cmd/railiance-backup|PARTS= find|found|contain
+T05.folder          dirty railiance-platform/tools/cmd/railiance-backup         not committed
+T05.make_backup     dirty railiance-platform/Makefile                           not committed
+T05.covered         mode railiance-cluster/tools/cmd/railiance-backup-s2        T05\.covered
+T05.backup          full -                                                      space|full
+T05.restorable      bits -                                                      backup
+T06.secret          dirty railiance-platform/helm/valkey-values.sops.yaml       not committed
+T06.make_deploy     dirty railiance-platform/Makefile                           not committed
+T06.make_status     dirty railiance-platform/Makefile                           not committed
+T06.valkey          port platform/valkey-primary-0/valkey                       port .* is taken by process
+T06.running         frozen valkey-primary-0                                     T06\.running
+T06.drain           frozen gitea-valkey-primary-0                               T06\.drain
+T06.stop            cut -                                                       T06\.meddled
+T06.values          dirty railiance-apps/helm/gitea-values.sops.yaml            not committed
+T06.deploy          frozen valkey-primary-0                                     T06\.deploy
+T06.works           frozen valkey-primary-0                                     T06\.works
+T06.open            cut -                                                       T06\.meddled
+T06.gone            cut -                                                       T06\.meddled
+T06.backup_tool     dirty railiance-platform/tools/cmd/railiance-backup         not committed
+END
+}
+
+# The plan with a step before another one, which waits for the harm. What would wait long waits less.
+meddled_plan() { # meddled_plan TASK STEP
+    awk -v task="  $1:" -v step="      - id: $2" -v done="$scratch/meddled" '
+        function flush(   i, needs) {
+            for (i = 1; i <= n; i++)
+                if (match(block[i], /^        needs: \[/)) {
+                    needs = substr(block[i], RLENGTH + 1)
+                    sub(/\].*/, "", needs)
+                    block[i] = "        needs: [meddled]"
+                    found = 1
+                }
+            print "      - {id: meddled, uses: command, needs: [" needs "], timeout: 2m, with: {run: \"until test -e $DONE; do sleep 0.05; done; test -s $DONE\", undo: \"true\", env: {DONE: \"" done "\"}}}"
+            print block[1]
+            if (!found) print "        needs: [meddled]"
+            for (i = 2; i <= n; i++) print block[i]
+            n = 0
+        }
+        /^  T[0-9]+:$/ { here = ($0 == task) }
+        n && (/^ {0,6}[^ ]/ || /^$/) { flush() }
+        here && $0 == step { block[n = 1] = $0; found = 0; next }
+        n { if ($0 ~ /^        timeout: /) $0 = "        timeout: 20s"; sub(/wait: .*}/, "wait: 3s}"); sub(/wait: [0-9]+[sm]$/, "wait: 3s"); block[++n] = $0; next }
+        { print }
+        END { if (n) flush() }
+    ' "$lab/railiance-platform/plans/RAIL-PL-WP-0001.yaml" >"$scratch/meddled.yaml"
+}
+
+run_task() { inside run --target lab --task "$1" "${plan_file#*/}" --yes; }
+run_meddled() { # run_meddled TASK HARM ON
+    local code=0 engine
+    rm -f "$scratch/meddled"
+    : >"$scratch/said"
+    (cd "$lab/railiance-platform" && exec "$WORKPLAN_BIN" run --target lab --steps "$scratch/meddled.yaml" --task "$1" \
+        "${plan_file#*/}" --yes </dev/null >"$scratch/said" 2>&1) &
+    engine=$!
+    while ! grep -qE "^$1\.meddled +running" "$scratch/said"; do
+        kill -0 "$engine" 2>/dev/null || break
+        sleep 0.01
+    done
+    cut=
+    "harm_$2" "$3"
+    if [ -n "$cut" ]; then : >"$scratch/meddled"; else echo on >"$scratch/meddled"; fi
+    wait "$engine" || code=$?
+    "heal_$2" "$3"
+    return "$code"
+}
+
+printf 'seed %s, size %s\n' "$seed" "$size"
+check "lab up" workplan lab up --dir "$lab" --seed "$seed" --size "$size"
+[ "$failed" -eq 0 ] || exit 1
+check "T01 and T02" inside run --target lab --task T02 "${plan_file#*/}" --yes
+[ "$failed" -eq 0 ] || exit 1
+
+task=
+while read -r id harm on words; do
+    if [ -n "${STEPS:-}" ] && [[ " $STEPS " != *" $id "* ]]; then continue; fi
+    while [ "$task" != "${id%.*}" ]; do
+        # All of the tasks before it are done, and stay.
+        case $task in
+            '') task=T03 ;;
+            *)
+                check "$task, undisturbed" run_task "$task"
+                task=T0$((${task#T0} + 1))
+                ;;
+        esac
+        parts start
+    done
+    if [ "$harm" = full ] && [ "$(id -u)" != 0 ]; then
+        printf '\n!!!!  SKIPPED: %s with no space: only root may mount\n\n' "$id"
+        continue
+    fi
+    meddled_plan "$task" "${id#*.}"
+    # Where a step cannot tell what it sees, it asks somebody.
+    case $harm in dirty | changed) code=8 ;; *) code=1 ;; esac
+    check "$id, $harm: the run fails" exits "$code" run_meddled "$task" "$harm" "$on"
+    if said "$words"; then ok "$id: it says so"; else bad "$id: no word of /$words/"; fi
+    grep -E '^error|^  *(what|because)|failed ' "$scratch/said" | head -n 3 | cut -c1-200 | sed 's/^/      | /' || true
+    check "$id: rollback" inside rollback --yes --accept-loss
+    check "$id: everything is as before $task" same_world start back
+done < <(plan_of_harm)
+check "$task, undisturbed" run_task "$task"
+if [ -z "${STEPS:-}" ]; then check "all tasks are done" all_done; fi
