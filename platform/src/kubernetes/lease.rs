@@ -368,7 +368,9 @@ mod tests {
     use super::*;
 
     fn claim(run: &str) -> Claim {
-        let since = k8s_openapi::jiff::Timestamp::now();
+        // As precise as it is written.
+        let now = k8s_openapi::jiff::Timestamp::now().as_second();
+        let since = k8s_openapi::jiff::Timestamp::from_second(now).unwrap();
         let owner = Owner::this_process(run, since).unwrap();
         Claim { owner, workplan: "W".to_owned() }
     }
