@@ -32,7 +32,7 @@ check "killed in T01.capture" kill_in T01.capture 0.3 run --target cluster "$fil
 sed '1a identity: elsewhere' "$repo/targets/cluster.yaml" >"$repo/targets/elsewhere.yaml"
 elsewhere() { as operator inside run --state "$scratch/elsewhere" --target elsewhere "$file" --yes; }
 check "a run from elsewhere is refused" exits 8 elsewhere
-check "… for the run that the cluster remembers" said "the target remembers run $(run_id) of .CLUSTER-WP-0001."
+check "… for the run that the cluster remembers" said "run $(run_id) of .CLUSTER-WP-0001. is not finished .the target remembers it"
 (for _ in {1..100}; do [ ! -s "$scratch/events" ] || break; sleep 0.1; done; sleep 4
     cd "$repo" && KUBECONFIG=$scratch/operator.conf "$WORKPLAN_BIN" run --state "$scratch/elsewhere" \
     --target elsewhere "$file" --yes </dev/null >"$scratch/second" 2>&1; echo "exit $?" >>"$scratch/second") &

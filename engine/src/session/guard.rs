@@ -138,15 +138,10 @@ pub(super) async fn guard(
         && other.run != owner.run
         && !super::select::load_run(journal, &other.run).is_ok_and(|state| !state.is_unfinished())
     {
-        return Err(SessionError::NotNow {
-            what: format!(
-                "the target remembers run {} of `{}`, which is not finished; it ran on {}",
-                other.run, other.workplan, other.host
-            ),
-            help: format!(
-                "resume it, roll it back or give it up there: `workplan abandon {} --reason …`",
-                other.run
-            ),
+        return Err(SessionError::Unfinished {
+            run: other.run,
+            workplan: other.workplan,
+            state: format!("the target remembers it; it ran on {}", other.host),
         });
     }
     let claim = Claim { owner: owner.clone(), workplan: plan.workplan.id.clone() };

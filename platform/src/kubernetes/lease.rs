@@ -362,3 +362,57 @@ fn free(read: &Lease, unfinished: bool) -> Lease {
     }
     lease
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(run: &str) -> Claim {
+        // As precise as it is written.
+        let now = k8s_openapi::jiff::Timestamp::now().as_second();
+        let since = k8s_openapi::jiff::Timestamp::from_second(now).unwrap();
+        let owner = Owner::this_process(run, since).unwrap();
+        Claim { owner, workplan: "W".to_owned() }
+    }
+
+    fn empty() -> Lease {
+        Lease { metadata: ObjectMeta::default(), spec: None }
+    }
+
+    #[test]
+    fn what_is_taken_names_its_holder_and_what_is_free_names_nobody() {
+        let claim = claim("r1");
+        let taken = mine(&empty(), &claim);
+        assert_eq!(holder(&taken), Some(claim.owner.clone()));
+        assert!(!is_over(&taken, &claim.owner));
+        let free_with_memory = free(&taken, true);
+        assert_eq!(holder(&free_with_memory), None);
+        assert_eq!(note(&free_with_memory, RUN).as_deref(), Some("r1"));
+        assert_eq!(note(&free(&taken, false), RUN), None);
+    }
+
+    #[test]
+    fn who_is_gone_or_silent_is_over() {
+        let claim = claim("r1");
+        let taken = mine(&empty(), &claim);
+        let mut gone = claim.owner.clone();
+        gone.started_ticks += 1;
+        assert!(is_over(&taken, &gone), "another process has its number");
+        let mut silent = taken.clone();
+        let ago = k8s_openapi::jiff::Timestamp::from_second(1_000_000).unwrap();
+        silent.spec.as_mut().unwrap().renew_time = Some(MicroTime(ago));
+        let mut elsewhere = claim.owner.clone();
+        elsewhere.host = "another machine".to_owned();
+        assert!(is_over(&silent, &elsewhere) && !is_over(&taken, &elsewhere));
+    }
+
+    #[test]
+    fn a_renewal_counts_no_change_of_holder() {
+        let claim = claim("r1");
+        let once = mine(&empty(), &claim);
+        let transitions = |l: &Lease| l.spec.as_ref().unwrap().lease_transitions;
+        assert_eq!(transitions(&mine(&once, &claim)), transitions(&once));
+        let other = Claim { owner: Owner { run: "r2".to_owned(), ..claim.owner }, ..claim };
+        assert_eq!(transitions(&mine(&once, &other)), transitions(&once).map(|n| n + 1));
+    }
+}

@@ -445,7 +445,7 @@ mod tests {
                 "gitea-postgresql-ha-pgpool": {
                     "admin-password": "a", "sr-check-password": "s", "pgpool-password": "x",
                 },
-                "gitea-postgresql-ha-custom-users": {"usernames": "gitea", "passwords": "c"},
+                "gitea-postgresql-ha-pgpool-custom-users": {"usernames": "gitea", "passwords": "c"},
             }),
             &["pgpool.tls"],
         );

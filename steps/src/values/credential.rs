@@ -96,7 +96,7 @@ impl Scope<'_> {
                 all.push(one("pgpool.srCheckPassword", &pooler, "sr-check-password"));
                 let users = self.text("pgpool.customUsersSecret");
                 if users.is_some() || self.text("pgpool.customUsers.usernames").is_some() {
-                    let secret = users.unwrap_or_else(|| format!("{fullname}-custom-users"));
+                    let secret = users.unwrap_or_else(|| format!("{fullname}-pgpool-custom-users"));
                     all.push(one("pgpool.customUsers.passwords", &secret, "passwords"));
                 }
                 Some(all)
@@ -163,7 +163,7 @@ mod tests {
                 "postgresql.repmgrPassword own/repmgr-password",
                 "pgpool.adminPassword postgresql-ha-pgpool/admin-password",
                 "pgpool.srCheckPassword postgresql-ha-pgpool/sr-check-password",
-                "pgpool.customUsers.passwords postgresql-ha-custom-users/passwords",
+                "pgpool.customUsers.passwords postgresql-ha-pgpool-custom-users/passwords",
             ]
         );
         let global = json!({"postgresql": {"existingSecret": "g", "username": "x"}});
