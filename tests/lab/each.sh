@@ -7,11 +7,10 @@ set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-frozen=() listener=
+frozen=()
 at_end() {
     local pid
     for pid in "${frozen[@]}"; do kill -CONT "$pid" 2>/dev/null || true; done
-    if [ -n "$listener" ]; then kill "$listener" 2>/dev/null || true; fi
     if mountpoint -q "$lab/backup" 2>/dev/null; then umount -l "$lab/backup" || true; fi
     finish
 }
@@ -76,21 +75,6 @@ heal_full() {
     umount "$lab/backup"
     rm -rf "$scratch/backup"
 }
-# Somebody else listens on the port.
-harm_port() {
-    local port
-    # It is written down once the server was there for the first time.
-    port=$(sed -nE "s#^ *\"$1\": ([0-9]+),?#\1#p" "$lab/world/ports.json")
-    [ -n "$port" ] || return 0
-    "$(command -v valkey-server redis-server | head -n 1)" --bind 127.0.0.1 --port "$port" --save '' >/dev/null &
-    listener=$!
-    while ! bash -c "exec 3<>/dev/tcp/127.0.0.1/$port" 2>/dev/null; do sleep 0.01; done
-}
-heal_port() {
-    [ -n "$listener" ] || return 0
-    kill "$listener" && { wait "$listener" || true; }
-    listener=
-}
 # The step before this one is the last that is done.
 harm_cut() { cut=1; }
 heal_cut() { :; }
@@ -122,8 +106,8 @@ T05.restorable      1 bits -                                                    
 T06.secret          8 away railiance-apps/helm/gitea-values.sops.yaml                 gitea-values
 T06.make_deploy     8 dirty railiance-platform/Makefile                                not committed
 T06.make_status     8 dirty railiance-platform/Makefile                                not committed
+T06.valkey          8 away railiance-platform/helm/valkey-values.yaml                   valkey-values
 T06.running         1 frozen valkey-primary-0                                           T06\.running
-T06.valkey          1 port platform/valkey-primary-0/valkey                           port .* is taken by process
 T06.drain           1 frozen gitea-valkey-primary-0                                     T06\.drain
 T06.stop            1 cut -                                                          T06\.meddled
 T06.values          8 dirty railiance-apps/helm/gitea-values.sops.yaml                 not committed
@@ -209,7 +193,7 @@ while read -r id code harm on words; do
     check "$id, $harm: the run fails" exits "$code" run_meddled "$task" "$harm" "$on"
     if said "$words"; then ok "$id: it says so"; else bad "$id: no word of /$words/"; fi
     grep -E '^error|^  *(what|because)|failed ' "$scratch/said" | head -n 3 | cut -c1-200 | sed 's/^/      | /' || true
-    check "$id: rollback" inside rollback --yes --accept-loss
+    check "$id: rollback" inside rollback "$(run_id)" --yes --accept-loss
     check "$id: everything is as before $task" same_world start back
 done < <(plan_of_harm)
 check "$task, undisturbed" run_task "$task"
