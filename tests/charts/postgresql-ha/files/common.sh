@@ -1,5 +1,6 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2153
 # What the scripts of a data node share. All state that must not be cloned is outside of the data folder.
+# Its variables are for those who source it; NODES is the chart's.
 set -euo pipefail
 data=/bitnami/postgresql/data
 run=/run/node

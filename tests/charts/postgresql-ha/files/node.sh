@@ -1,5 +1,6 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2153
 # One data node: makes or follows a cluster, then runs PostgreSQL and repmgrd.
+# shellcheck source=common.sh
 . /scripts/common.sh
 trap 'kill -INT "$(head -n 1 "$data/postmaster.pid" 2>/dev/null)" 2>/dev/null; wait; exit 0' TERM INT
 rm -f "$run/joined" "$run/stopping"
