@@ -106,7 +106,7 @@ T05.restorable      1 bits -                                                    
 T06.secret          8 away railiance-apps/helm/gitea-values.sops.yaml                 gitea-values
 T06.make_deploy     8 dirty railiance-platform/Makefile                                not committed
 T06.make_status     8 dirty railiance-platform/Makefile                                not committed
-T06.valkey          8 away railiance-platform/helm/valkey-values.yaml                   valkey-values
+T06.valkey          1 away railiance-platform/helm/valkey-values.yaml                   valkey-values
 T06.running         1 frozen valkey-primary-0                                           T06\.running
 T06.drain           1 frozen gitea-valkey-primary-0                                     T06\.drain
 T06.stop            1 cut -                                                          T06\.meddled
