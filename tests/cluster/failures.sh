@@ -13,14 +13,14 @@ do_deploy() { # do_deploy TIMEOUT [KEY=VALUE…]: Valkey, which is up in seconds
     local timeout=$1 pair args=()
     shift
     for pair in "$@"; do args+=(--with "set.$pair"); done
-    as operator inside do release.deploy --target cluster --yes --with "timeout=$timeout" \
+    as operator inside "do" release.deploy --target cluster --yes --with "timeout=$timeout" \
         --with release=valkey --with "namespace=$platform" --with chart=valkey \
         --with values=platform:helm/valkey-values.yaml "${args[@]}"
 }
 
 # Who may do what.
 deploy_as() {
-    as "$1" inside do release.deploy --target cluster --yes --with release=valkey --with "namespace=$platform" \
+    as "$1" inside "do" release.deploy --target cluster --yes --with release=valkey --with "namespace=$platform" \
         --with chart=valkey --with values=platform:helm/valkey-values.yaml
 }
 check "an account that may not even look" exits 8 deploy_as nobody
@@ -29,9 +29,9 @@ check "an account that may only read" exits 1 deploy_as reader
 check "… is told all that it lacks" said 'may not .*create secrets in the namespace.*patch statefulsets'
 check "… before anything is begun" test -z "$(status)"
 login expired "$(admin create token -n "$platform" operator --duration=10m)x"
-check "a login that is not accepted" exits 1 as expired inside do smoke --yes --target cluster --with "releases=$platform/valkey"
+check "a login that is not accepted" exits 1 as expired inside "do" smoke --yes --target cluster --with "releases=$platform/valkey"
 check "… is named" said 'does not accept the login'
-check "a context that is not there" exits 1 as operator inside do smoke --yes --target cluster --set context=elsewhere \
+check "a context that is not there" exits 1 as operator inside "do" smoke --yes --target cluster --set context=elsewhere \
     --with "releases=$platform/valkey"
 check "… is named" said 'no context .elsewhere.'
 mkdir "$scratch/old"
@@ -85,10 +85,10 @@ admin create secret generic -n "$platform" own-pg --from-literal=password=a --fr
 admin create secret generic -n "$platform" own-pool --from-literal=admin-password=c >/dev/null
 timeout 60 helm upgrade --install postgresql-ha "$top/tests/charts/postgresql-ha" -n "$platform" \
     --set postgresql.existingSecret=own-pg,pgpool.existingSecret=own-pool,postgresql.replicaCount=1 >/dev/null
-check "a password that the pooler lacks" exits 1 as operator inside do ha.check --yes --target cluster \
+check "a password that the pooler lacks" exits 1 as operator inside "do" ha.check --yes --target cluster \
     --with release=postgresql-ha --with "namespace=$platform"
 check "… is named" said 'Secret .*/own-pool. key .sr-check-password. is not there'
-check "a failover test breaks nothing then" exits 1 as operator inside do ha.failover --target cluster --yes \
+check "a failover test breaks nothing then" exits 1 as operator inside "do" ha.failover --target cluster --yes \
     --with release=postgresql-ha --with "namespace=$platform" --with fault=pod-delete
 check "… and says why" said 'not whole, so nothing was broken.*'
 

@@ -15,7 +15,7 @@ prepare_small
 trap 'kill -CONT "$server" 2>/dev/null || true; finish' EXIT
 
 deploy() {
-    as operator inside do release.deploy --target cluster --yes --with timeout=2m --with release=valkey \
+    as operator inside "do" release.deploy --target cluster --yes --with timeout=2m --with release=valkey \
         --with "namespace=$platform" --with chart=valkey --with values=platform:helm/valkey-values.yaml
 }
 (

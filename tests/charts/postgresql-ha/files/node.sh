@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # One data node: makes or follows a cluster, then runs PostgreSQL and repmgrd.
+# shellcheck source=common.sh
 . /scripts/common.sh
 trap 'kill -INT "$(head -n 1 "$data/postmaster.pid" 2>/dev/null)" 2>/dev/null; wait; exit 0' TERM INT
 rm -f "$run/joined" "$run/stopping"
@@ -8,7 +9,7 @@ umask 077
 escaped() { sed -e 's/\\/\\\\/g' -e 's/:/\\:/g'; }
 printf '*:*:*:%s:%s\n' "$REPMGR_USERNAME" "$(secret postgresql/secrets/repmgr-password | escaped)" >"$run/pgpass"
 conninfo() { printf 'host=%s port=5432 user=%s dbname=%s connect_timeout=%s passfile=%s' \
-    "$1" "$REPMGR_USERNAME" "$2" "$CONNECT_TIMEOUT" "$run/pgpass"; }
+    "$1" "$REPMGR_USERNAME" "$2" "${CONNECT_TIMEOUT:?in seconds}" "$run/pgpass"; }
 cat >"$run/postgresql.conf" <<X
 listen_addresses = '*'
 port = 5432
