@@ -19,8 +19,7 @@ deploy)
     example=$(sed -nE 's/^# public key: //p' tests/helm/example-age.txt)
     if grep -qF "$example" "$sealed" && [ -z "${EXAMPLE:-}" ]; then
         printf '%s is the example, whose key everybody has: put your own recipient into .sops.yaml and make\n' "$sealed" >&2
-        # shellcheck disable=SC2016 # no expansion is meant
-        printf 'your own passwords with `sops edit`, or set EXAMPLE=1 to deploy the example for a trial\n' >&2
+        printf 'your own passwords with sops edit, or set EXAMPLE=1 to deploy the example for a trial\n' >&2
         exit 1
     fi
     # Once before Helm is called: it would take nothing for no values.

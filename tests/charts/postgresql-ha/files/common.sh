@@ -1,10 +1,10 @@
-# shellcheck shell=bash disable=SC2034,SC2153
+# shellcheck shell=bash
 # What the scripts of a data node share. All state that must not be cloned is outside of the data folder.
-# Its variables are for those who source it; NODES is the chart's.
 set -euo pipefail
+# shellcheck disable=SC2034 # for those who source this
 data=/bitnami/postgresql/data
 run=/run/node
-read -ra nodes <<<"$NODES"
+read -ra nodes <<<"${NODES:?names the nodes}"
 number=${MY_POD_NAME##*-}
 me=${nodes[$number]}
 export PGPASSFILE=$run/pgpass PGCONNECT_TIMEOUT=2

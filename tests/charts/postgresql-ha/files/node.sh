@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2153
+# shellcheck shell=bash
 # One data node: makes or follows a cluster, then runs PostgreSQL and repmgrd.
 # shellcheck source=common.sh
 . /scripts/common.sh
@@ -9,7 +9,7 @@ umask 077
 escaped() { sed -e 's/\\/\\\\/g' -e 's/:/\\:/g'; }
 printf '*:*:*:%s:%s\n' "$REPMGR_USERNAME" "$(secret postgresql/secrets/repmgr-password | escaped)" >"$run/pgpass"
 conninfo() { printf 'host=%s port=5432 user=%s dbname=%s connect_timeout=%s passfile=%s' \
-    "$1" "$REPMGR_USERNAME" "$2" "$CONNECT_TIMEOUT" "$run/pgpass"; }
+    "$1" "$REPMGR_USERNAME" "$2" "${CONNECT_TIMEOUT:?in seconds}" "$run/pgpass"; }
 cat >"$run/postgresql.conf" <<X
 listen_addresses = '*'
 port = 5432

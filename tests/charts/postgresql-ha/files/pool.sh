@@ -3,8 +3,7 @@
 set -euo pipefail
 run=/run/pool
 umask 077
-# shellcheck disable=SC2153 # the chart sets it
-read -ra nodes <<<"$NODES"
+read -ra nodes <<<"${NODES:?names the nodes}"
 escaped() { sed -e 's/\\/\\\\/g' -e 's/:/\\:/g'; }
 secret() { cat "/opt/bitnami/pgpool/secrets/$1"; }
 
