@@ -23,10 +23,10 @@ deploy_as() {
     as "$1" inside "do" release.deploy --target cluster --yes --with release=valkey --with "namespace=$platform" \
         --with chart=valkey --with values=platform:helm/valkey-values.yaml
 }
-check "an account that may not even look" exits 8 deploy_as nobody
-check "… is told what it may not" said 'secrets is forbidden: .*cannot list resource .secrets.'
-check "an account that may only read" exits 1 deploy_as reader
-check "… is told all that it lacks" said 'may not .*create secrets in the namespace.*patch statefulsets'
+check "an account that may do nothing" exits 2 deploy_as nobody
+check "… is told what it may not" said 'may not .*update leases in the namespace.*create secrets in the namespace'
+check "an account that may only read" exits 2 deploy_as reader
+check "… is told all that it lacks" said 'may not .*create leases in the namespace.*create secrets in the namespace'
 check "… before anything is begun" test -z "$(status)"
 login expired "$(admin create token -n "$platform" operator --duration=10m)x"
 check "a login that is not accepted" exits 1 as expired inside "do" smoke --yes --target cluster --with "releases=$platform/valkey"
