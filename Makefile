@@ -84,10 +84,11 @@ test-lab: ## RAIL-PL-WP-0001 on a lab: there and back, and killed in each step (
 		WORKPLAN_BIN="$(abspath $(BINARY))" tests/lab/$$test.sh $(SEED)
 	done
 
-CLUSTER_TESTS ?= test failures
+# Also: test (T01 and a failover without kills), outage (the API server goes away).
+CLUSTER_TESTS ?= kills failures
 
 .PHONY: test-cluster
-test-cluster: ## T01 and a failover on a real Kubernetes, and what goes wrong there (WORKPLAN_TEST_KUBECONFIG names another)
+test-cluster: ## T01 and a failover on a real Kubernetes, killed in each step, and what goes wrong there (WORKPLAN_TEST_KUBECONFIG names another)
 	@tools/setup.sh build platform
 	tests/cluster/build.sh
 	$(CARGO) build --locked --package workplan

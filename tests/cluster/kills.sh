@@ -9,6 +9,10 @@ trap finish EXIT
 file=workplans/CLUSTER-WP-0001.md
 prepare
 
+before=$(versions)
+check "plan by an account that may only read" as reader inside plan --target cluster "$file"
+check "… changes no object" test "$(versions)" = "$before"
+
 # Kills the engine some time after a step has begun; SECONDS may have a fraction.
 kill_in() { # kill_in STEP AFTER COMMAND…
     local step=$1 after=$2 engine line
@@ -45,7 +49,12 @@ check "two at once: the second is refused" grep -qE 'the target (is in use|remem
 check "killed in the failover" kill_in T04.failover 4 resume --yes
 check "resume" as operator inside resume --yes
 check "both tasks are done" test "$(grep -cx 'status: done' "$repo/$file")" = 2
+run=$(run_id)
 check "no helm is left" test -z "$(pgrep -f -- "helm upgrade --install postgresql-ha .* --namespace $platform" || true)"
 check "nothing is pending" test "$(helm list -n "$platform" --pending -q | wc -l)" = 0
 check "a second run" as operator inside run --target cluster "$file" --yes
 check "… finds nothing to do" said 'nothing to do'
+check "rollback" as operator inside rollback "$run" --yes
+check "… leaves no release" test -z "$(revision)"
+check "… keeps the volumes" test "$(admin get pvc -n "$platform" -o name | wc -l)" = 3
+check "… and no other object" test -z "$(left)"

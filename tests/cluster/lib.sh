@@ -70,6 +70,8 @@ versions() {
     done | sort
 }
 revision() { helm list -n "$platform" -o json --all | sed -nE 's/.*"revision":"([0-9]+)".*/\1/p'; }
+# What carries the release's label, but for its volumes.
+left() { admin get all,configmaps,secrets,pdb -n "$platform" -l app.kubernetes.io/instance=postgresql-ha -o name; }
 pods() { admin get pods -n "$platform" -o jsonpath='{range .items[*]}{.metadata.uid} {.status.containerStatuses[0].restartCount}{"\n"}{end}' | sort; }
 
 # Namespaces, accounts and a repository with a target.

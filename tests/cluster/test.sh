@@ -34,5 +34,4 @@ check "… restarts nothing" test "$(pods)" = "$before"
 check "rollback" as operator inside rollback "$run" --yes
 check "… leaves no release" test -z "$(revision)"
 check "… keeps the volumes" test "$(admin get pvc -n "$platform" -o name | wc -l)" = 3
-left() { admin get all,configmaps,secrets,pdb -n "$platform" -l app.kubernetes.io/instance=postgresql-ha -o name; }
 check "… and no other object" test -z "$(left)"

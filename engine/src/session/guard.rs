@@ -55,6 +55,10 @@ pub struct Claim {
     pub owner: Owner,
     /// The workplan's id.
     pub workplan: String,
+    /// Whether the run is remembered until it is finished; a single step is not.
+    pub remember: bool,
+    /// What will be done: the kind of each step, and the namespace where it names one.
+    pub steps: Vec<(String, Option<String>)>,
 }
 
 /// A run that a target remembers.
@@ -123,6 +127,7 @@ pub(super) async fn guard(
     journal: &Journal,
     plan: &Plan,
     owner: &Owner,
+    single: bool,
 ) -> Result<Option<Guarded>, SessionError> {
     let Some(guard) = world.guard.as_ref().filter(|_| !plan.target.implicit) else {
         return Ok(None);
@@ -134,7 +139,8 @@ pub(super) async fn guard(
     let mut look = Look::new("target", folder, vault, launcher.clone());
     look.env = Arc::clone(&launcher.env);
     look.place = Arc::new(plan.target.place());
-    if let Some(other) = guard.remembered(&look).await.map_err(refused)?
+    if !single
+        && let Some(other) = guard.remembered(&look).await.map_err(refused)?
         && other.run != owner.run
         && !super::select::load_run(journal, &other.run).is_ok_and(|state| !state.is_unfinished())
     {
@@ -144,7 +150,15 @@ pub(super) async fn guard(
             state: format!("the target remembers it; it ran on {}", other.host),
         });
     }
-    let claim = Claim { owner: owner.clone(), workplan: plan.workplan.id.clone() };
+    let steps = plan.steps.iter().filter(|step| !step.retired);
+    let claim = Claim {
+        owner: owner.clone(),
+        workplan: plan.workplan.id.clone(),
+        remember: !single,
+        steps: steps
+            .map(|step| (step.kind.clone(), step.with.str("namespace").map(str::to_owned)))
+            .collect(),
+    };
     match guard.take(&look, &claim).await {
         Ok(hold) => Ok(hold.map(|hold| Guarded { hold, place: look.place })),
         Err(NotTaken::Held(owner)) => Err(SessionError::Locked {

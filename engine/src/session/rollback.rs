@@ -45,7 +45,7 @@ pub async fn rollback(
     {
         return Err(SessionError::PastNoReturn { loss: Box::new(loss.clone()) });
     }
-    held.guarded = guard(world, &journal, &state.plan, &held.owner).await?;
+    held.guarded = guard(world, &journal, &state.plan, &held.owner, state.single).await?;
     let event = Event::RollbackStarted {
         owner: held.process.clone(),
         to: options.to.clone(),

@@ -138,7 +138,7 @@ pub async fn start(
         first.push(Projection::Kv { key, value: run.clone(), event: 0 });
     }
     if !proof {
-        held.guarded = guard(world, &journal, &plan, &held.owner).await?;
+        held.guarded = guard(world, &journal, &plan, &held.owner, options.single).await?;
     }
     make_run_folder(state_dir, &run)?;
     let now = jiff::Timestamp::now();
@@ -248,7 +248,7 @@ pub async fn resume(
             _ => None,
         })
         .collect();
-    held.guarded = guard(world, &journal, &state.plan, &held.owner).await?;
+    held.guarded = guard(world, &journal, &state.plan, &held.owner, state.single).await?;
     let event = Event::RunResumed { owner: held.process.clone(), plan, revisions, forced };
     let mut driver = Driver::new(world, state_dir, held, journal, run)?;
     driver.commit_first(&mut state, event, reporter)?;

@@ -1,6 +1,7 @@
 //! The connection to a cluster, made once for all handles of a session.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use hmac::{Hmac, Mac};
@@ -15,6 +16,7 @@ use workplan_engine::kind::Look;
 
 use super::lease::Held;
 use super::problem::{chain, is_unreachable, kubeconfig_problem, problem};
+use super::record::Body;
 use super::settings::Settings;
 use crate::PlatformError;
 
@@ -37,6 +39,8 @@ pub(super) struct Cluster {
     pub(super) helm_seen: OnceCell<()>,
     /// The lock, where a run holds it.
     held: OnceLock<Weak<Held>>,
+    /// What is in revisions of releases, by Secret and version of it.
+    bodies: Mutex<BTreeMap<String, Body>>,
 }
 
 impl Cluster {
@@ -54,6 +58,7 @@ impl Cluster {
                 key: OnceCell::new(),
                 helm_seen: OnceCell::new(),
                 held: OnceLock::new(),
+                bodies: Mutex::default(),
             }))
         };
         (*look.place.shared::<Shared>(make)).clone()
@@ -137,6 +142,16 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    /// What was read of a revision before; it does not change while its Secret's version is the same.
+    pub(super) fn known_body(&self, key: &str) -> Option<Body> {
+        self.bodies.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// Keeps what was read of a revision.
+    pub(super) fn keep_body(&self, key: String, body: &Body) {
+        self.bodies.lock().unwrap_or_else(PoisonError::into_inner).insert(key, body.clone());
     }
 
     /// Keeps what a run holds, for whoever is about to write.

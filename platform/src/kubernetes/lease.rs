@@ -1,5 +1,6 @@
 //! The target's lock: a Lease in each of its namespaces, and in it the memory of the unfinished run.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +15,7 @@ use workplan_engine::kind::{Look, StepError};
 use workplan_engine::session::{Claim, NotTaken, Remembered, TargetGuard, TargetHold};
 
 use super::cluster::Cluster;
+use super::rights::{Right, of_record};
 use crate::PlatformError;
 
 /// The Lease's name.
@@ -93,6 +95,7 @@ impl TargetGuard for KubernetesGuard {
         }
         let failed = |error: PlatformError| NotTaken::Failed(error.into());
         let cluster = Cluster::of(look).map_err(failed)?;
+        cluster.demand(rights(&cluster, claim)).await.map_err(failed)?;
         let mut taken = Vec::new();
         for namespace in namespaces(&cluster) {
             match cluster.take(&namespace, claim).await {
@@ -141,7 +144,11 @@ impl TargetHold for Hold {
         for (namespace, lease) in leases {
             // What cannot be written now runs out by itself; the memory stays then, and is read as
             // what it says.
-            let _ = self.held.cluster.write(&namespace, &lease, free(&lease, unfinished)).await;
+            let _ = self
+                .held
+                .cluster
+                .write(&namespace, &lease, free(&lease, unfinished || !self.held.claim.remember))
+                .await;
         }
     }
 }
@@ -287,6 +294,34 @@ impl Cluster {
     }
 }
 
+/// What the lock itself and the steps of a run need, as far as that can be told beforehand.
+fn rights(cluster: &Cluster, claim: &Claim) -> BTreeSet<(Option<String>, Right)> {
+    let lock = ["get", "create", "update"].map(|v| Right::new(v, "coordination.k8s.io", "leases"));
+    let mut all: BTreeSet<_> = namespaces(cluster)
+        .into_iter()
+        .flat_map(|namespace| lock.clone().map(|right| (Some(namespace.clone()), right)))
+        .collect();
+    for (kind, namespace) in &claim.steps {
+        let Some(namespace) = namespace.as_ref().filter(|n| !n.contains("${{")) else { continue };
+        let needs = match kind.as_str() {
+            "release.deploy" => {
+                all.extend(of_record(namespace));
+                vec![
+                    ("", "services", "create"),
+                    ("", "services", "patch"),
+                    ("", "configmaps", "create"),
+                    ("", "configmaps", "patch"),
+                ]
+            }
+            "ha.failover" => vec![("", "pods", "delete")],
+            _ => Vec::new(),
+        };
+        let right = |(group, what, verb)| (Some(namespace.clone()), Right::new(verb, group, what));
+        all.extend(needs.into_iter().map(right));
+    }
+    all
+}
+
 fn namespaces(cluster: &Cluster) -> Vec<String> {
     // Always in one order: two who want the same namespaces meet at the first.
     let mut all = cluster.settings.namespaces.clone();
@@ -322,9 +357,12 @@ fn mine(read: &Lease, claim: &Claim) -> Lease {
     let owner = serde_json::to_string(&claim.owner).unwrap_or_default();
     let notes = lease.metadata.annotations.get_or_insert_default();
     notes.insert(OWNER.to_owned(), owner);
-    notes.insert(RUN.to_owned(), claim.owner.run.clone());
-    notes.insert(WORKPLAN.to_owned(), claim.workplan.clone());
-    notes.insert(HOST.to_owned(), claim.owner.host.clone());
+    // A single step leaves standing what is remembered of a run.
+    if claim.remember {
+        notes.insert(RUN.to_owned(), claim.owner.run.clone());
+        notes.insert(WORKPLAN.to_owned(), claim.workplan.clone());
+        notes.insert(HOST.to_owned(), claim.owner.host.clone());
+    }
     let now = MicroTime(k8s_openapi::jiff::Timestamp::now());
     let identity = format!("{}/{}/{}", claim.owner.host, claim.owner.pid, claim.owner.run);
     let before = read.spec.as_ref();
@@ -372,7 +410,7 @@ mod tests {
         let now = k8s_openapi::jiff::Timestamp::now().as_second();
         let since = k8s_openapi::jiff::Timestamp::from_second(now).unwrap();
         let owner = Owner::this_process(run, since).unwrap();
-        Claim { owner, workplan: "W".to_owned() }
+        Claim { owner, workplan: "W".to_owned(), remember: true, steps: Vec::new() }
     }
 
     fn empty() -> Lease {
@@ -389,6 +427,15 @@ mod tests {
         assert_eq!(holder(&free_with_memory), None);
         assert_eq!(note(&free_with_memory, RUN).as_deref(), Some("r1"));
         assert_eq!(note(&free(&taken, false), RUN), None);
+    }
+
+    #[test]
+    fn a_single_step_leaves_the_memory_of_a_run() {
+        let left = free(&mine(&empty(), &claim("r1")), true);
+        let single = Claim { remember: false, ..claim("r2") };
+        let taken = mine(&left, &single);
+        assert_eq!(note(&taken, RUN).as_deref(), Some("r1"));
+        assert_eq!(holder(&taken).map(|o| o.run).as_deref(), Some("r2"));
     }
 
     #[test]

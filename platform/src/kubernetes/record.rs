@@ -38,6 +38,8 @@ pub(super) struct Revision {
     pub(super) status: String,
     /// The Secret's name.
     pub(super) secret: String,
+    /// The Secret's version: what is in it is read once for each.
+    version: String,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
 }
@@ -208,6 +210,7 @@ impl Cluster {
                 number,
                 status: labels.get("status").cloned().unwrap_or_default(),
                 secret: meta.name.unwrap_or_default(),
+                version: meta.resource_version.unwrap_or_default(),
                 annotations: meta.annotations.unwrap_or_default(),
                 labels,
             };
@@ -238,12 +241,21 @@ impl Cluster {
         at: &ReleaseRef,
         revision: &Revision,
     ) -> Result<Body, PlatformError> {
+        let key = format!("{}/{}@{}", at.namespace, revision.secret, revision.version);
+        if let Some(known) = self.known_body(&key) {
+            return Ok(known);
+        }
         let api = self.api::<Secret>(&at.namespace).await?;
         let doing = format!("read revision {} of {at}", revision.number);
         let secret = self.ask(&doing, || api.get(&revision.secret)).await?;
         let data = secret.data.unwrap_or_default().remove("release").unwrap_or_default();
-        Body::read(&data.0)
-            .map_err(|why| PlatformError::failed(format!("failed to {doing}: {why}")))
+        let body = Body::read(&data.0)
+            .map_err(|why| PlatformError::failed(format!("failed to {doing}: {why}")))?;
+        // It may have been written again since it was listed.
+        if secret.metadata.resource_version.as_ref() == Some(&revision.version) {
+            self.keep_body(key, &body);
+        }
+        Ok(body)
     }
 
     /// The newest revision with what is in it.
@@ -335,6 +347,7 @@ mod tests {
             number,
             status: "deployed".to_owned(),
             secret: String::new(),
+            version: String::new(),
             labels: labels.into_iter().map(pair).collect(),
             annotations: next.map(|n| pair((NEXT, n))).into_iter().collect(),
         }
