@@ -95,13 +95,13 @@ prompt "workplan runs"
 workplan runs | head -n 3
 workplan lab down --dir "$labs/one" >/dev/null </dev/null
 
-say "A second lab. With Gitea down, and its database half copied, the engine is killed"
+say "A second lab, up to T02. With Gitea down, and its database half copied, the engine is killed"
 wait "$upper" || { cat "$labs/two.log" >&2; die "the second lab did not come up"; }
 upper=''
 cd "$labs/two/railiance-platform"
 before=$(digest "$labs/two")
-prompt "workplan run $FILE --target lab --yes"
-workplan run "$FILE" --target lab --yes </dev/null 2>&1 | tail -n 6 &
+prompt "workplan run $FILE --target lab --task T02 --yes"
+workplan run "$FILE" --target lab --task T02 --yes </dev/null 2>&1 | tail -n 6 &
 for ((i = 0; i < 3000; i++)); do
     if is_running T02.copy; then break; fi
     sleep 0.1

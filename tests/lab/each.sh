@@ -11,7 +11,6 @@ frozen=()
 at_end() {
     local pid
     for pid in "${frozen[@]}"; do kill -CONT "$pid" 2>/dev/null || true; done
-    if [ -n "${listener:-}" ]; then kill "$listener" 2>/dev/null || true; fi
     if mountpoint -q "$lab/backup" 2>/dev/null; then umount -l "$lab/backup" || true; fi
     finish
 }
@@ -76,58 +75,47 @@ heal_full() {
     umount "$lab/backup"
     rm -rf "$scratch/backup"
 }
-# Somebody else listens on the port.
-harm_port() {
-    local port
-    port=$(sed -nE "s#^ *\"$1\": ([0-9]+),?#\1#p" "$lab/world/ports.json")
-    "$(command -v valkey-server redis-server | head -n 1)" --bind 127.0.0.1 --port "$port" --save '' >/dev/null &
-    listener=$!
-    while ! bash -c "exec 3<>/dev/tcp/127.0.0.1/$port" 2>/dev/null; do sleep 0.01; done
-}
-heal_port() {
-    kill "$listener" && { wait "$listener" || true; }
-    listener=
-}
 # The step before this one is the last that is done.
 harm_cut() { cut=1; }
 heal_cut() { :; }
 
-# A step with its harm, and the words that the run must find. T03.works and the like: what hangs is named.
+# A step with the exit code (8 where it cannot tell what it sees, and asks somebody), its harm, and the
+# words that the run must find.
 plan_of_harm() {
     cat <<'END'
-T03.retire          dirty railiance-cluster/Makefile                            not committed
-T03.move            dirty railiance-cluster/helm/gitea-values.sops.yaml         not committed
-T03.make_deploy     dirty railiance-apps/Makefile                               not committed
-T03.make_status     dirty railiance-apps/Makefile                               not committed
-T03.smoke_test      changed railiance-cluster/tests/smoke_kube.sh|POSTGRES_POOLER find|found|contain
-T03.failover_test   dirty railiance-cluster/tests/test_ha_failover.sh           not committed
-T03.works           frozen gitea-0                                              T03\.works
-T04.smoke           frozen gitea-0                                              T04\.smoke
-T04.fast_stop       frozen standby                                              T04\.fast_stop
-T04.kill            frozen standby                                              T04\.kill
-T04.healthy         frozen standby                                              T04\.healthy
-T05.split           away railiance-cluster/tools/cmd/railiance-backup           railiance-backup
-T05.make_s2         dirty railiance-cluster/Makefile                            not committed
-T05.move            dirty railiance-cluster/tools/cmd/railiance-backup          not committed
-T05.parts           changed railiance-platform/tools/cmd/railiance-backup|PARTS= find|found|contain
-T05.folder          dirty railiance-platform/tools/cmd/railiance-backup         not committed
-T05.make_backup     dirty railiance-platform/Makefile                           not committed
-T05.covered         mode railiance-cluster/tools/cmd/railiance-backup-s2        T05\.covered
-T05.backup          full -                                                      space|full
-T05.restorable      bits -                                                      backup
-T06.secret          dirty railiance-platform/helm/valkey-values.sops.yaml       not committed
-T06.make_deploy     dirty railiance-platform/Makefile                           not committed
-T06.make_status     dirty railiance-platform/Makefile                           not committed
-T06.valkey          port platform/valkey-primary-0/valkey                       port .* is taken by process
-T06.running         frozen valkey-primary-0                                     T06\.running
-T06.drain           frozen gitea-valkey-primary-0                               T06\.drain
-T06.stop            cut -                                                       T06\.meddled
-T06.values          dirty railiance-apps/helm/gitea-values.sops.yaml            not committed
-T06.deploy          frozen valkey-primary-0                                     T06\.deploy
-T06.works           frozen valkey-primary-0                                     T06\.works
-T06.open            cut -                                                       T06\.meddled
-T06.gone            cut -                                                       T06\.meddled
-T06.backup_tool     dirty railiance-platform/tools/cmd/railiance-backup         not committed
+T03.retire          8 dirty railiance-cluster/Makefile                                 not committed
+T03.move            8 dirty railiance-cluster/helm/gitea-values.sops.yaml              not committed
+T03.make_deploy     8 dirty railiance-apps/Makefile                                    not committed
+T03.make_status     8 dirty railiance-apps/Makefile                                    not committed
+T03.smoke_test      8 changed railiance-cluster/tests/smoke_kube.sh|POSTGRES_POOLER      find|found|contain
+T03.failover_test   8 dirty railiance-cluster/tests/test_ha_failover.sh                not committed
+T03.works           1 frozen gitea-0                                                    T03\.works
+T04.smoke           1 frozen gitea-0                                                    T04\.smoke
+T04.fast_stop       1 frozen standby                                                    T04\.fast_stop
+T04.kill            1 frozen standby                                                    T04\.kill
+T04.healthy         1 frozen standby                                                    T04\.healthy
+T05.split           1 away railiance-cluster/tools/cmd/railiance-backup               railiance-backup
+T05.make_s2         8 dirty railiance-cluster/Makefile                                 not committed
+T05.move            8 dirty railiance-cluster/tools/cmd/railiance-backup               not committed
+T05.parts           8 changed railiance-platform/tools/cmd/railiance-backup|PARTS=       find|found|contain
+T05.folder          8 dirty railiance-platform/tools/cmd/railiance-backup              not committed
+T05.make_backup     8 dirty railiance-platform/Makefile                                not committed
+T05.covered         1 mode railiance-cluster/tools/cmd/railiance-backup-s2            T05\.covered
+T05.backup          1 full -                                                          space|full
+T05.restorable      1 bits -                                                          backup
+T06.secret          8 away railiance-apps/helm/gitea-values.sops.yaml                 gitea-values
+T06.make_deploy     8 dirty railiance-platform/Makefile                                not committed
+T06.make_status     8 dirty railiance-platform/Makefile                                not committed
+T06.valkey          1 away railiance-platform/helm/valkey-values.yaml                   valkey-values
+T06.running         1 frozen valkey-primary-0                                           T06\.running
+T06.drain           1 frozen gitea-valkey-primary-0                                     T06\.drain
+T06.stop            1 cut -                                                          T06\.meddled
+T06.values          8 dirty railiance-apps/helm/gitea-values.sops.yaml                 not committed
+T06.deploy          1 frozen valkey-primary-0                                           T06\.deploy
+T06.works           1 frozen valkey-primary-0                                           T06\.works
+T06.open            1 cut -                                                          T06\.meddled
+T06.gone            1 cut -                                                          T06\.meddled
+T06.backup_tool     8 dirty railiance-platform/tools/cmd/railiance-backup              not committed
 END
 }
 
@@ -184,7 +172,7 @@ check "T01 and T02" inside run --target lab --task T02 "${plan_file#*/}" --yes
 [ "$failed" -eq 0 ] || exit 1
 
 task=
-while read -r id harm on words; do
+while read -r id code harm on words; do
     if [ -n "${STEPS:-}" ] && [[ " $STEPS " != *" $id "* ]]; then continue; fi
     while [ "$task" != "${id%.*}" ]; do
         # All of the tasks before it are done, and stay.
@@ -202,12 +190,10 @@ while read -r id harm on words; do
         continue
     fi
     meddled_plan "$task" "${id#*.}"
-    # Where a step cannot tell what it sees, it asks somebody.
-    case $harm in dirty | changed) code=8 ;; *) code=1 ;; esac
     check "$id, $harm: the run fails" exits "$code" run_meddled "$task" "$harm" "$on"
     if said "$words"; then ok "$id: it says so"; else bad "$id: no word of /$words/"; fi
     grep -E '^error|^  *(what|because)|failed ' "$scratch/said" | head -n 3 | cut -c1-200 | sed 's/^/      | /' || true
-    check "$id: rollback" inside rollback --yes --accept-loss
+    check "$id: rollback" inside rollback "$(run_id)" --yes --accept-loss
     check "$id: everything is as before $task" same_world start back
 done < <(plan_of_harm)
 check "$task, undisturbed" run_task "$task"
