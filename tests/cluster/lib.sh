@@ -8,7 +8,7 @@ top=$(cd "$here/../.." && pwd)
 shared=$(cd "$top/.." && pwd)/shared/cluster
 if [ -n "${WORKPLAN_TEST_KUBECONFIG:-}" ]; then
     KUBECONFIG=$WORKPLAN_TEST_KUBECONFIG
-elif [ -x "$shared/up" ]; then
+elif [ -x "$shared/up" ] && [ "$(id -u)" = 0 ]; then
     began=$SECONDS
     if ! KUBECONFIG=$(timeout "${WORKPLAN_CLUSTER_UP:-1500}" "$shared/up" 2>/tmp/workplan-cluster-up.log); then
         tail -n 20 /tmp/workplan-cluster-up.log
@@ -18,7 +18,7 @@ elif [ -x "$shared/up" ]; then
     PATH=${WORKPLAN_CLUSTER_CACHE:-/var/cache/workplan-cluster}/bin:$PATH
     printf '      the cluster was up after %s s\n' "$((SECONDS - began))"
 else
-    printf '\n!!!!  SKIPPED: there is no cluster; WORKPLAN_TEST_KUBECONFIG names one to test on\n\n'
+    printf '\n!!!!  SKIPPED: there is no cluster, or only root could start it; WORKPLAN_TEST_KUBECONFIG names one to test on\n\n'
     exit 0
 fi
 export KUBECONFIG
