@@ -54,6 +54,7 @@ pub fn world(program: PathBuf) -> World {
         services: ServiceStarter { program, args: vec!["service".into()], env: Vec::new() },
         machine_locks: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        guard: None,
     }
 }
 

@@ -145,10 +145,10 @@ back "Gitea does not come up"
 # Somebody opens the old database and starts Gitea on it, between the comparison and the switch. The plan
 # waits for that in a step of its own.
 # shellcheck disable=SC2016 # the step's own shell expands it
-change_plan '/^      - id: values$/,/needs:/ {
+change_plan '/^  T02:$/,/^  T03:$/ {/^      - id: values$/,/needs:/ {
     s|^      - id: values$|      - {id: meddled, uses: command, needs: [publish], timeout: 2m, with: {run: "until test -e $DONE; do sleep 0.05; done", env: {DONE: "'"$scratch/meddled"'"}}}\n&|
     /^ +needs:/ s/\[publish\]/[meddled]/
-}'
+}}'
 start_gitea() {
     superuser "alter role \"$role\" login; alter database \"$database\" connection limit -1;" >>"$scratch/meddled.log" 2>&1 || true
     sed "s#\.\./#$lab/#" "$lab/railiance-platform/targets/lab.yaml" >"$scratch/other.yaml"
