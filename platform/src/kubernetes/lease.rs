@@ -102,13 +102,14 @@ impl TargetGuard for KubernetesGuard {
                 Ok(lease) => taken.push((namespace, lease)),
                 Err(refused) => {
                     // Those before it are let go again, all as they were.
-                    for (namespace, lease) in &taken {
-                        let _ = cluster.write(namespace, lease, free(lease, false)).await;
+                    for (namespace, (before, lease)) in &taken {
+                        let _ = cluster.write(namespace, lease, given_back(lease, before)).await;
                     }
                     return Err(refused);
                 }
             }
         }
+        let taken = taken.into_iter().map(|(namespace, (_, lease))| (namespace, lease)).collect();
         let held = Arc::new(Held {
             cluster: Arc::clone(&cluster),
             claim: claim.clone(),
@@ -261,7 +262,8 @@ impl Cluster {
         }
     }
 
-    async fn take(&self, namespace: &str, claim: &Claim) -> Result<Lease, NotTaken> {
+    /// Takes a namespace's Lease: as it was before, and as it is now.
+    async fn take(&self, namespace: &str, claim: &Claim) -> Result<(Lease, Lease), NotTaken> {
         let failed = |error: PlatformError| NotTaken::Failed(error.into());
         let now = self.lease(namespace).await.map_err(failed)?;
         let now = now.unwrap_or_else(|| Lease {
@@ -279,7 +281,7 @@ impl Cluster {
             return Err(NotTaken::Held(Box::new(owner)));
         }
         match self.write(namespace, &now, mine(&now, claim)).await {
-            Ok(lease) => Ok(lease),
+            Ok(lease) => Ok((now, lease)),
             Err(Write::Failed(error)) => Err(failed(error)),
             Err(Write::Another) => {
                 let now = self.lease(namespace).await.map_err(failed)?;
@@ -401,6 +403,16 @@ fn free(read: &Lease, unfinished: bool) -> Lease {
     lease
 }
 
+/// The Lease as nobody's, with the memory that it had before it was taken.
+fn given_back(taken: &Lease, before: &Lease) -> Lease {
+    let mut lease = free(taken, false);
+    let notes = lease.metadata.annotations.get_or_insert_default();
+    for key in [RUN, WORKPLAN, HOST] {
+        notes.extend(note(before, key).map(|text| (key.to_owned(), text)));
+    }
+    lease
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -427,6 +439,18 @@ mod tests {
         assert_eq!(holder(&free_with_memory), None);
         assert_eq!(note(&free_with_memory, RUN).as_deref(), Some("r1"));
         assert_eq!(note(&free(&taken, false), RUN), None);
+    }
+
+    #[test]
+    fn what_is_given_back_remembers_what_it_did_before() {
+        // A resume that could not take the next namespace forgets nothing.
+        let before = free(&mine(&empty(), &claim("r1")), true);
+        let back = given_back(&mine(&before, &claim("r1")), &before);
+        assert_eq!(holder(&back), None);
+        assert_eq!(note(&back, RUN).as_deref(), Some("r1"));
+        // A run that never began is not remembered.
+        let back = given_back(&mine(&empty(), &claim("r2")), &empty());
+        assert_eq!(note(&back, RUN), None);
     }
 
     #[test]
