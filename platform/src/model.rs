@@ -166,6 +166,18 @@ impl Workload {
     pub fn is_ready(&self) -> bool {
         self.instances.len() == self.wanted as usize && self.instances.iter().all(|i| i.ready)
     }
+
+    /// How many are ready and why another is not, in words: `` `x` has 1 of 2 ready: `x-1` … ``.
+    #[must_use]
+    pub fn readiness(&self) -> String {
+        let ready = self.instances.iter().filter(|i| i.ready).count();
+        let why = self
+            .instances
+            .iter()
+            .find_map(|i| i.why.as_ref().map(|why| format!(": `{}` {why}", i.name)))
+            .unwrap_or_default();
+        format!("`{}` has {ready} of {} ready{why}", self.name, self.wanted)
+    }
 }
 
 /// One pod, or on `local` one server process with its children.

@@ -9,7 +9,7 @@ use workplan_engine::kind::{
     Binding, Class, Facts, Kind, Look, OutputType, ParamProblem, ParamSpec, ParamType, Step,
     StepError, With,
 };
-use workplan_platform::{PartRef, PlatformError, ReleaseRef, ReleaseStatus, View, Workload, view};
+use workplan_platform::{PartRef, PlatformError, ReleaseRef, ReleaseStatus, View, view};
 
 use crate::ha::inspect;
 use crate::proof::{Answer, Finding, Proof, Question};
@@ -155,7 +155,7 @@ async fn release(
     let workloads = view.workloads(at).await?;
     seen.workloads += workloads.len();
     for workload in workloads.iter().filter(|w| !w.is_ready()) {
-        seen.findings.push(Finding::passing(not_ready(at, workload)));
+        seen.findings.push(Finding::passing(format!("{at}: {}", workload.readiness())));
     }
     let mut parts: Vec<Option<String>> =
         workloads.iter().filter(|w| w.component == "pgpool").map(|w| w.part.clone()).collect();
@@ -167,14 +167,4 @@ async fn release(
         seen.findings.extend(findings);
     }
     Ok(())
-}
-
-fn not_ready(at: &ReleaseRef, workload: &Workload) -> String {
-    let ready = workload.instances.iter().filter(|i| i.ready).count();
-    let why = workload
-        .instances
-        .iter()
-        .find_map(|i| i.why.as_ref().map(|why| format!(": `{}` {why}", i.name)))
-        .unwrap_or_default();
-    format!("{at}: `{}` has {ready} of {} ready{why}", workload.name, workload.wanted)
 }

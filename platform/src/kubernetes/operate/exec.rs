@@ -24,6 +24,8 @@ const WRAP: &str = "umask 077; t=$(mktemp) || exit 97; trap 'rm -f \"$t\"' EXIT;
 const BUFFER: usize = 1 << 20;
 /// How much of standard error is kept.
 const SAID: u64 = 64 * 1024;
+/// How many lines of it, the last ones.
+const LINES: usize = 20;
 
 impl KubernetesOperate {
     /// In the first ready pod, in its first container, as its user.
@@ -39,8 +41,7 @@ impl KubernetesOperate {
             return Err(PlatformError::Missing(format!("{at} has no workload `{workload}`")));
         };
         let Some(pod) = found.instances.iter().find(|i| i.ready) else {
-            let what =
-                format!("no pod of `{workload}` of {at} is ready: {}", super::not_ready(found));
+            let what = format!("no pod of `{workload}` of {at} is ready: {}", found.readiness());
             return Err(PlatformError::failed(what));
         };
         let name = argv.first().map_or("", String::as_str);
@@ -82,9 +83,9 @@ impl KubernetesOperate {
         let (stdout, stderr) = tokio::join!(all(stdout, u64::MAX), all(stderr, SAID));
         let broken = |why: String| PlatformError::failed(format!("failed to {doing}: {why}"));
         let (stdout, stderr) = (stdout.map_err(&broken)?, stderr.map_err(&broken)?);
-        let said: Vec<String> =
-            String::from_utf8_lossy(&stderr).lines().rev().take(20).map(str::to_owned).collect();
-        let said: Vec<String> = said.into_iter().rev().collect();
+        let mut said: Vec<String> =
+            String::from_utf8_lossy(&stderr).lines().map(str::to_owned).collect();
+        said.drain(..said.len().saturating_sub(LINES));
         let (code, stdout) = checked(&stdout).map_err(|why| PlatformError::Failed {
             what: format!("failed to {doing}: {why}"),
             said: said.clone(),

@@ -54,14 +54,12 @@ impl KubernetesOperate {
             Ok(workloads
                 .iter()
                 .filter(|w| !w.is_ready())
-                .map(not_ready)
+                .map(Workload::readiness)
                 .reduce(|a, b| format!("{a}; {b}")))
         };
         cluster.wait(self.wait(at, until), is_so).await
     }
-}
 
-impl KubernetesOperate {
     /// Deletes pods of an older revision that never ran. A StatefulSet waits for such a pod before it
     /// makes the next one, for ever where its image cannot be pulled (kubernetes issue 67250).
     async fn clear_the_way(
@@ -76,16 +74,6 @@ impl KubernetesOperate {
         }
         Ok(())
     }
-}
-
-/// What of a workload is not ready, and why.
-fn not_ready(workload: &Workload) -> String {
-    let ready = workload.instances.iter().filter(|i| i.ready).count();
-    let first = workload.instances.iter().find(|i| !i.ready);
-    let why = first.map_or_else(String::new, |i| {
-        format!(": `{}` {}", i.name, i.why.as_deref().unwrap_or("is not ready"))
-    });
-    format!("`{}` has {ready} of {}{why}", workload.name, workload.wanted)
 }
 
 /// The acting half reads as the reading half does.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::KubernetesOperate;
 use super::settle::MANAGER;
 use crate::platform::View as _;
-use crate::{PlatformError, ReleaseRef};
+use crate::{PlatformError, ReleaseRef, Workload};
 
 impl KubernetesOperate {
     pub(super) async fn scale_workload(
@@ -41,7 +41,7 @@ impl KubernetesOperate {
         let is_so = || async {
             let all = self.view.workloads(at).await?;
             let this = all.iter().find(|w| w.name == workload);
-            Ok(this.filter(|w| w.wanted != replicas || !w.is_ready()).map(super::not_ready))
+            Ok(this.filter(|w| w.wanted != replicas || !w.is_ready()).map(Workload::readiness))
         };
         cluster.wait(self.wait(at, until), is_so).await
     }
