@@ -18,12 +18,12 @@ const CHART: &str = "postgresql-ha";
 const PORT: u16 = 5432;
 
 /// The values that say who logs in as whom, with the chart's defaults behind them.
-struct Settings<'v> {
+struct ChartValues<'v> {
     own: &'v Map<String, Value>,
     global: Option<&'v Map<String, Value>>,
 }
 
-impl Settings<'_> {
+impl ChartValues<'_> {
     /// `section.key`, `global.section.key` before it.
     fn text(&self, section: &str, key: &str) -> Option<String> {
         let of = |map: Option<&Map<String, Value>>| {
@@ -60,17 +60,17 @@ impl Cluster {
                 help: Some(format!("the chart `{CHART}` is the only provider so far")),
             });
         }
-        let mut values = crate::values::Values::plain(body.defaults());
-        values.merge(&crate::values::Values::plain(body.config()));
-        let all = values.reveal();
+        let mut merged = crate::values::Values::plain(body.defaults());
+        merged.merge(&crate::values::Values::plain(body.config()));
+        let all = merged.reveal();
         let none = Map::new();
         let own = match &at.part {
             Some(part) => all.get(part).and_then(Value::as_object).unwrap_or(&none),
             None => all,
         };
-        let settings = Settings { own, global: all.get("global").and_then(Value::as_object) };
+        let values = ChartValues { own, global: all.get("global").and_then(Value::as_object) };
         let (set, pooler, nodes) = self.objects_of_ha(at).await?;
-        self.logins(look, at, &settings, &set, pooler, nodes).await
+        self.logins(look, at, &values, &set, pooler, nodes).await
     }
 
     /// The StatefulSet's name, the pooler's service, and the nodes.
@@ -119,7 +119,7 @@ impl Cluster {
         &self,
         look: &Look,
         at: &PartRef,
-        settings: &Settings<'_>,
+        chart: &ChartValues<'_>,
         set: &str,
         pooler: Option<String>,
         nodes: Vec<PostgresNode>,
@@ -130,29 +130,28 @@ impl Cluster {
             secret: secret.to_owned(),
             key: key.to_owned(),
         };
-        let username = settings.or("postgresql", "username", "postgres");
-        let node = settings.or("postgresql", "existingSecret", set);
+        let username = chart.or("postgresql", "username", "postgres");
+        let node = chart.or("postgresql", "existingSecret", set);
         // The pooler's own objects are named like its service.
         let pool_name = pooler.clone().unwrap_or_else(|| set.replace("-postgresql", "-pgpool"));
-        let pool = settings.or("pgpool", "existingSecret", &pool_name);
+        let pool = chart.or("pgpool", "existingSecret", &pool_name);
         let owner = (username.clone(), key(&node, "password"));
         let superuser = match username.as_str() {
             "postgres" => owner.clone(),
             _ => ("postgres".to_owned(), key(&node, "postgres-password")),
         };
         let sr_check = (
-            settings.or("pgpool", "srCheckUsername", "sr_check_user"),
+            chart.or("pgpool", "srCheckUsername", "sr_check_user"),
             key(&pool, "sr-check-password"),
         );
         let replication =
-            (settings.or("postgresql", "repmgrUsername", "repmgr"), key(&node, "repmgr-password"));
+            (chart.or("postgresql", "repmgrUsername", "repmgr"), key(&node, "repmgr-password"));
         let mut pool_users = vec![owner];
         let mut wanted = vec![superuser.1.clone(), sr_check.1.clone(), replication.1.clone()];
         wanted.extend(pool_users.iter().map(|(_, key)| key.clone()));
         wanted.push(key(&pool, "admin-password"));
-        let custom = settings.own.get("pgpool").and_then(|p| p.get("customUsersSecret"));
-        let custom = custom.and_then(Value::as_str).filter(|s| !s.is_empty()).map(str::to_owned);
-        let listed = settings.own.get("pgpool").and_then(|p| p.pointer("/customUsers/usernames"));
+        let custom = chart.text("pgpool", "customUsersSecret");
+        let listed = chart.own.get("pgpool").and_then(|p| p.pointer("/customUsers/usernames"));
         let listed = listed.and_then(Value::as_str).is_some_and(|names| !names.is_empty());
         let custom = custom.or_else(|| listed.then(|| format!("{pool_name}-custom-users")));
         if let Some(secret) = &custom {
@@ -175,7 +174,7 @@ impl Cluster {
             superuser,
             sr_check: Some(sr_check),
             replication: Some(replication),
-            replication_database: Some(settings.or("postgresql", "repmgrDatabase", "repmgr")),
+            replication_database: Some(chart.or("postgresql", "repmgrDatabase", "repmgr")),
             pool_users,
             missing: self.missing(look, wanted).await?,
         })

@@ -121,8 +121,8 @@ impl Act<'_> {
 
     /// Starts what does not run of a pod, and waits until its servers answer and its recipe finds
     /// it ready. A server that ends meanwhile is started again, as a kubelet does: repmgrd gives up
-    /// when it starts while another node is being promoted, a PostgreSQL was
-    /// seen to end while it was starting on a busy machine.
+    /// when it starts while another node is being promoted, a PostgreSQL was seen to end while it was
+    /// starting on a busy machine.
     async fn bring_up(&self, pod: &Pod, template: String) -> Result<(), PlatformError> {
         let up = self.come_up(pod, template).await;
         if up.is_err() {
