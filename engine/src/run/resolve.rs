@@ -276,6 +276,7 @@ impl Resolver {
     #[must_use]
     pub fn finish(mut self, plan: &Plan) -> Vec<Mark> {
         self.block(plan);
+        let asked = self.asked(plan);
         for step in 0..self.marks.len() {
             if !matches!(&self.marks[step], Mark::Deferred | Mark::Awaiting | Mark::NotNeeded(_)) {
                 continue;
@@ -283,7 +284,7 @@ impl Resolver {
             let shut = self.edges[step].filter(|b| !self.active[*b]);
             let why = if plan.steps[step].retired {
                 "it is gone from the workplan".to_owned()
-            } else if self.only.is_some() {
+            } else if !asked[step] {
                 "not asked for".to_owned()
             } else if let Some(bracket) = shut {
                 format!("nothing inside `{}` will act", plan.brackets[bracket].name)
@@ -293,6 +294,25 @@ impl Resolver {
             self.marks[step] = Mark::NotNeeded(why);
         }
         self.marks
+    }
+
+    /// The steps that are asked for, and those that they need.
+    fn asked(&self, plan: &Plan) -> Vec<bool> {
+        if self.only.is_some() {
+            return vec![false; plan.steps.len()];
+        }
+        let Some(task) = &self.task else { return vec![true; plan.steps.len()] };
+        let mut asked: Vec<bool> =
+            plan.steps.iter().map(|step| plan.tasks[step.task].id == *task).collect();
+        let mut stack: Vec<StepIx> = (0..asked.len()).filter(|ix| asked[*ix]).collect();
+        while let Some(step) = stack.pop() {
+            for need in &plan.steps[step].needs {
+                if !std::mem::replace(&mut asked[*need], true) {
+                    stack.push(*need);
+                }
+            }
+        }
+        asked
     }
 
     fn visit(&mut self, plan: &Plan, know: &dyn Knowledge, first: StepIx) {

@@ -261,6 +261,12 @@ fn scopes() {
     assert_eq!(case.due(None), ["a", "b", "c", "d"]);
     assert_eq!(case.due(task("T01")), ["a", "b"], "`b` is its goal although T02 needs it");
     assert_eq!(case.due(task("T02")), ["a", "b", "c", "d"], "with what it needs");
+    let marks = case.resolve(task("T01"));
+    assert_eq!(marks[c], Mark::NotNeeded("not asked for".to_owned()));
+    case.so(&[c]);
+    let marks = case.resolve(task("T02"));
+    assert_eq!(marks[a], Mark::NotNeeded("not needed: what comes after it is so".to_owned()));
+    case.seen.remove(&c);
     assert_eq!(case.due(only("c")), ["c"]);
     let marks = case.resolve(only("c"));
     assert_eq!(marks[a], Mark::NotNeeded("not asked for".to_owned()));
