@@ -52,7 +52,7 @@ pub struct SourceFile {
 
 /// Files larger than this are refused: no workplan comes near it, and a mistyped path to a
 /// dump or a log should be an error instead of minutes of silence. In bytes.
-pub const MAX_FILE_BYTES: u64 = 40 * 1024 * 1024;
+pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
 impl SourceFile {
     /// A source that is already in memory.
