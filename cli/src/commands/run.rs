@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use workplan_engine::journal::Liveness;
 use workplan_engine::plan::Plan;
+use workplan_engine::process::Liveness;
 use workplan_engine::run::Scope;
 use workplan_engine::session::{self, PlannedAction, SavedPlan, SessionError, StartOptions};
 

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::{Liveness, Owner};
+use super::Owner;
+use crate::process::Liveness;
 
 /// How long a lock is waited for whose owner is dead. A child that the owner was just starting has
 /// the lock until it execs, which takes a moment on a busy machine.

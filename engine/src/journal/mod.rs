@@ -33,7 +33,7 @@ pub use error::JournalError;
 pub use event::{EventHash, NewEvent, StoredEvent};
 pub use lock::{Acquired, LockError, RunLock};
 pub use open::Mode;
-pub use owner::{Liveness, Owner};
+pub use owner::Owner;
 pub use projection::{HistoryRow, KvRow, Projection, RunRow};
 pub use read::EventPages;
 pub use runs::RunFilter;

@@ -1,9 +1,9 @@
 //! Who works on a run, and whether that process still lives.
 
-use std::fs;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::process::{Liveness, ProcessId, liveness};
 
 /// A process, named so that another one with the same number is not taken for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,28 +23,16 @@ pub struct Owner {
     pub since: Timestamp,
 }
 
-/// Whether an [`Owner`] still lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Liveness {
-    /// That very process runs on this machine.
-    Alive,
-    /// It ended; its number may belong to another process now.
-    Dead,
-    /// It belongs to another machine, or `/proc` cannot be read.
-    Unknown,
-}
-
 impl Owner {
     /// This process. `None` where `/proc` is not there to name it.
     #[must_use]
     pub fn this_process(run: impl Into<String>, since: Timestamp) -> Option<Self> {
-        let pid = std::process::id();
-        let ProcessStat::Running(started_ticks) = stat(pid) else { return None };
+        let ProcessId { pid, started_ticks, boot_id, host, .. } = ProcessId::current().ok()?;
         Some(Self {
-            pid,
+            pid: pid.cast_unsigned(),
             started_ticks,
-            boot_id: boot_id()?,
-            host: host()?,
+            boot_id,
+            host,
             run: run.into(),
             since,
         })
@@ -53,18 +41,8 @@ impl Owner {
     /// Whether the process still lives, as of now.
     #[must_use]
     pub fn liveness(&self) -> Liveness {
-        let (Some(host), Some(boot)) = (host(), boot_id()) else { return Liveness::Unknown };
-        if host != self.host {
-            return Liveness::Unknown;
-        }
-        if boot != self.boot_id {
-            return Liveness::Dead;
-        }
-        match stat(self.pid) {
-            ProcessStat::Running(ticks) if ticks == self.started_ticks => Liveness::Alive,
-            ProcessStat::Running(_) | ProcessStat::Gone => Liveness::Dead,
-            ProcessStat::Unreadable => Liveness::Unknown,
-        }
+        let Self { pid, started_ticks, boot_id, host, .. } = self;
+        liveness((host, boot_id, None), pid.cast_signed(), *started_ticks)
     }
 
     /// Whether both name the same process.
@@ -75,44 +53,6 @@ impl Owner {
             && self.boot_id == other.boot_id
             && self.host == other.host
     }
-}
-
-enum ProcessStat {
-    Running(u64),
-    Gone,
-    Unreadable,
-}
-
-fn stat(pid: u32) -> ProcessStat {
-    let text = match fs::read(format!("/proc/{pid}/stat")) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        // A missing number proves nothing where /proc itself is missing.
-        Err(_) if fs::metadata("/proc/self/stat").is_ok() => return ProcessStat::Gone,
-        Err(_) => return ProcessStat::Unreadable,
-    };
-    // The name in parentheses may hold spaces and parentheses: fields are counted after the last.
-    let Some((_, fields)) = text.rsplit_once(')') else { return ProcessStat::Unreadable };
-    let mut fields = fields.split_ascii_whitespace();
-    // A zombie holds its number but runs no more code.
-    match fields.next() {
-        Some("Z" | "X" | "x") => return ProcessStat::Gone,
-        Some(_) => {}
-        None => return ProcessStat::Unreadable,
-    }
-    // Field 3 was taken above; field 22 is 18 further on.
-    match fields.nth(18).and_then(|ticks| ticks.parse().ok()) {
-        Some(ticks) => ProcessStat::Running(ticks),
-        None => ProcessStat::Unreadable,
-    }
-}
-
-fn boot_id() -> Option<String> {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(text.trim_end().to_owned())
-}
-
-fn host() -> Option<String> {
-    nix::unistd::gethostname().ok()?.into_string().ok()
 }
 
 #[cfg(test)]
@@ -136,21 +76,5 @@ mod tests {
         assert_eq!(before_the_reboot.liveness(), Liveness::Dead);
         let elsewhere = Owner { host: "elsewhere.invalid".into(), ..me() };
         assert_eq!(elsewhere.liveness(), Liveness::Unknown);
-    }
-
-    #[test]
-    fn a_zombie_is_dead() {
-        let mut child =
-            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
-        let ProcessStat::Running(started_ticks) = stat(child.id()) else { panic!("not started") };
-        let owner = Owner { pid: child.id(), started_ticks, ..me() };
-        assert_eq!(owner.liveness(), Liveness::Alive);
-        drop(child.stdin.take());
-        // WNOWAIT leaves the zombie there, so that it can be looked at.
-        let id = nix::sys::wait::Id::Pid(nix::unistd::Pid::from_raw(child.id() as i32));
-        let flags = nix::sys::wait::WaitPidFlag::WEXITED | nix::sys::wait::WaitPidFlag::WNOWAIT;
-        nix::sys::wait::waitid(id, flags).unwrap();
-        assert_eq!(owner.liveness(), Liveness::Dead);
-        child.wait().unwrap();
     }
 }

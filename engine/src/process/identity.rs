@@ -66,25 +66,31 @@ impl ProcessId {
     /// Whether this process still lives.
     #[must_use]
     pub fn liveness(&self) -> Liveness {
-        let here = (host(), boot_id(), pid_namespace());
-        let (Ok(host), Ok(boot_id), Ok(pid_namespace)) = here else { return Liveness::Unknown };
-        if host != self.host {
-            return Liveness::Unknown;
-        }
-        if boot_id != self.boot_id {
-            return Liveness::Dead;
-        }
-        if pid_namespace != self.pid_namespace {
-            return Liveness::Unknown;
-        }
-        match read_stat(self.pid) {
-            Ok(stat) if stat.started_ticks == self.started_ticks && !stat.is_dead() => {
-                Liveness::Alive
-            }
-            Ok(_) => Liveness::Dead,
-            Err(error) if is_gone(&error) => Liveness::Dead,
-            Err(_) => Liveness::Unknown,
-        }
+        let Self { pid, started_ticks, boot_id, host, pid_namespace } = self;
+        liveness((host, boot_id, Some(*pid_namespace)), *pid, *started_ticks)
+    }
+}
+
+/// Whether the process that started at `ticks` still lives. A record that names no pid namespace is
+/// taken to mean this one.
+pub(crate) fn liveness(of: (&str, &str, Option<u64>), pid: i32, ticks: u64) -> Liveness {
+    let (of_host, of_boot, of_namespace) = of;
+    let here = (host(), boot_id(), pid_namespace());
+    let (Ok(host), Ok(boot_id), Ok(pid_namespace)) = here else { return Liveness::Unknown };
+    if host != of_host {
+        return Liveness::Unknown;
+    }
+    if boot_id != of_boot {
+        return Liveness::Dead;
+    }
+    if of_namespace.is_some_and(|named| named != pid_namespace) {
+        return Liveness::Unknown;
+    }
+    match read_stat(pid) {
+        Ok(stat) if stat.started_ticks == ticks && !stat.is_dead() => Liveness::Alive,
+        Ok(_) => Liveness::Dead,
+        Err(error) if is_gone(&error) => Liveness::Dead,
+        Err(_) => Liveness::Unknown,
     }
 }
 
@@ -178,5 +184,20 @@ mod tests {
         assert_eq!(contained.liveness(), Liveness::Unknown);
         let none = ProcessId { pid: i32::MAX, ..me };
         assert_eq!(none.liveness(), Liveness::Dead);
+    }
+
+    #[test]
+    fn a_zombie_is_dead() {
+        let mut child =
+            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let process = ProcessId::of(child.id().cast_signed()).unwrap();
+        assert_eq!(process.liveness(), Liveness::Alive);
+        drop(child.stdin.take());
+        // WNOWAIT leaves the zombie there, so that it can be looked at.
+        let id = nix::sys::wait::Id::Pid(nix::unistd::Pid::from_raw(process.pid));
+        let flags = nix::sys::wait::WaitPidFlag::WEXITED | nix::sys::wait::WaitPidFlag::WNOWAIT;
+        nix::sys::wait::waitid(id, flags).unwrap();
+        assert_eq!(process.liveness(), Liveness::Dead);
+        child.wait().unwrap();
     }
 }

@@ -42,6 +42,7 @@ pub(crate) use command::find_program;
 
 pub use client::{Doomed, Supervisor, SupervisorConfig, become_subreaper, spare};
 pub use error::ProcessError;
+pub(crate) use identity::liveness;
 pub use identity::{Liveness, ProcessId};
 pub use lock::wait_supervisor_gone;
 pub use redact::{RedactStream, Redactor};

@@ -1,7 +1,8 @@
 //! Answers of people: approvals, resolutions, giving up.
 
-use crate::journal::{Journal, Liveness, Mode, Owner, Projection, RunLock, StateDir};
+use crate::journal::{Journal, Mode, Owner, Projection, RunLock, StateDir};
 use crate::kind::Wait;
+use crate::process::Liveness;
 use crate::run::{Event, RunPhase, StepState};
 
 use super::dispatch::{encode, projections};

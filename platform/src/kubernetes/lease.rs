@@ -10,8 +10,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::Api;
 use kube::api::PostParams;
 use tokio_util::sync::CancellationToken;
-use workplan_engine::journal::{Liveness, Owner};
+use workplan_engine::journal::Owner;
 use workplan_engine::kind::{Look, StepError};
+use workplan_engine::process::Liveness;
 use workplan_engine::session::{Claim, NotTaken, Remembered, TargetGuard, TargetHold};
 
 use super::cluster::Cluster;
