@@ -27,6 +27,7 @@ pub(crate) fn resume(app: &App, args: &Resume) -> Result<Exit, Failure> {
     }
     refuse_live(&view)?;
     say_down(app, &view);
+    here.say_elsewhere(app, &view);
     let world = world::world(app);
     let loaded = reread(app, &here, &view, &world)?;
     say_where(app, &view);

@@ -37,6 +37,7 @@ pub(crate) fn rollback(app: &App, args: &Rollback) -> Result<Exit, Failure> {
     }
     refuse_live(&view)?;
     say_down(app, &view);
+    here.say_elsewhere(app, &view);
     let scope = session::rollback_scope(&here.journal, &view.state, args.to.as_deref())?;
     let world = world::world(app);
     let way = Way::of(&view, &scope, &world);

@@ -99,6 +99,23 @@ impl Here {
         }
     }
 
+    /// Says on stderr that a run works on another folder, where it was begun: this one is a copy.
+    pub(crate) fn say_elsewhere(&self, app: &App, view: &RunView) {
+        let path = &view.state.plan.workplan.path;
+        if app.state.is_some() || view.state.single || !path.exists() {
+            return;
+        }
+        if state::of_workplan(app, path).is_ok_and(|own| own.root() != self.dir.root()) {
+            let path = path.display().to_string();
+            let text = format!(
+                "run {} works on `{}`, where it was begun, and on nothing in this folder: its record was copied",
+                view.id(),
+                app.printer.clean_err(&path)
+            );
+            app.printer.talk(&app.printer.err.paint(Style::Yellow, &text));
+        }
+    }
+
     /// Says what is down, on stderr, before anything else is said.
     pub(crate) fn say_down(&self, app: &App) -> Result<(), Failure> {
         for row in self.unfinished()? {

@@ -62,3 +62,30 @@ fn what_a_kill_left_without_an_index_stops_no_command_that_may_write() {
     bench.write("go", "");
     bench.expect(0, &["resume", "--yes"]);
 }
+
+#[test]
+fn a_copied_folder_says_where_its_run_works() {
+    let bench = Bench::new();
+    let workplan = "# W\n\n```sh step=one\ntest -e now && touch one\n```\n";
+    bench.write("first/plan.md", workplan);
+    bench.expect(1, &["run", "first/plan.md", "--yes"]);
+    bench.write("second/plan.md", workplan);
+    let copied = std::process::Command::new("cp")
+        .args(["-a", "first/.workplan", "second/"])
+        .current_dir(bench.dir())
+        .status();
+    assert!(copied.unwrap().success());
+    bench.write("first/now", "");
+    let resume = |folder: &str| {
+        let ran =
+            bench.command(&["resume", "--yes"]).current_dir(bench.dir().join(folder)).output();
+        let ran = ran.unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+        String::from_utf8(ran.stderr).unwrap()
+    };
+    let said = resume("second");
+    assert!(said.contains("first/plan.md`, where it was begun"), "{said}");
+    assert!(bench.has("first/one") && !bench.has("second/one"));
+    let said = resume("first");
+    assert!(!said.contains("where it was begun"), "{said}");
+}
