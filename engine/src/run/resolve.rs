@@ -277,14 +277,14 @@ impl Resolver {
     pub fn finish(mut self, plan: &Plan) -> Vec<Mark> {
         self.block(plan);
         let asked = self.asked(plan);
-        for step in 0..self.marks.len() {
+        for (step, asked) in asked.into_iter().enumerate() {
             if !matches!(&self.marks[step], Mark::Deferred | Mark::Awaiting | Mark::NotNeeded(_)) {
                 continue;
             }
             let shut = self.edges[step].filter(|b| !self.active[*b]);
             let why = if plan.steps[step].retired {
                 "it is gone from the workplan".to_owned()
-            } else if !asked[step] {
+            } else if !asked {
                 "not asked for".to_owned()
             } else if let Some(bracket) = shut {
                 format!("nothing inside `{}` will act", plan.brackets[bracket].name)
