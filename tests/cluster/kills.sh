@@ -15,21 +15,11 @@ check "… changes no object" test "$(versions)" = "$before"
 
 # Kills the engine some time after a step has begun; SECONDS may have a fraction.
 kill_in() { # kill_in STEP AFTER COMMAND…
-    local step=$1 after=$2 engine line
+    local step=$1 after=$2
     shift 2
-    : >"$scratch/events"
-    (cd "$repo" && exec env KUBECONFIG="$scratch/operator.conf" "$WORKPLAN_BIN" "$@" --events jsonl \
-        </dev/null >"$scratch/events" 2>"$scratch/said") &
-    engine=$!
-    for _ in {1..1200}; do
-        line=$(grep -m 1 "\"kind\":\"step.intent\",\"step\":\"$step\"" "$scratch/events" || true)
-        if [ -n "$line" ] || ! kill -0 "$engine" 2>/dev/null; then break; fi
-        sleep 0.1
-    done
+    as operator started "\"kind\":\"step.intent\",\"step\":\"$step\"" "$@" --events jsonl || { killed; return 1; }
     sleep "$after"
-    kill -KILL "$engine" 2>/dev/null || true
-    wait "$engine" 2>/dev/null || true
-    [ -n "$line" ]
+    killed
 }
 check "killed in T01.capture" kill_in T01.capture 0.3 run --target cluster "$file" --yes
 # Another clone, as on another machine: it shares no lock with this one but the cluster's own.
@@ -37,15 +27,18 @@ sed '1a identity: elsewhere' "$repo/targets/cluster.yaml" >"$repo/targets/elsewh
 elsewhere() { as operator inside run --state "$scratch/elsewhere" --target elsewhere "$file" --yes; }
 check "a run from elsewhere is refused" exits 8 elsewhere
 check "… for the run that the cluster remembers" said "run $(run_id) of .CLUSTER-WP-0001. is not finished .the target remembers it"
-(for _ in {1..100}; do [ ! -s "$scratch/events" ] || break; sleep 0.1; done; sleep 4
+check "killed in T01.secrets" kill_in T01.secrets 0 resume --yes
+: >"$scratch/said"
+(for _ in {1..100}; do [ ! -s "$scratch/said" ] || break; sleep 0.1; done; sleep 4
     cd "$repo" && KUBECONFIG=$scratch/operator.conf "$WORKPLAN_BIN" run --state "$scratch/elsewhere" \
     --target elsewhere "$file" --yes </dev/null >"$scratch/second" 2>&1; echo "exit $?" >>"$scratch/second") &
 second=$!
-: >"$scratch/events"
 check "killed in T01.deploy, while helm runs" kill_in T01.deploy 0.6 resume --yes
 check "killed in T01.deploy, while it waits" kill_in T01.deploy 8 resume --yes
 wait "$second" || true
 check "two at once: the second is refused" grep -qE 'the target (is in use|remembers)' "$scratch/second"
+check "killed in T01.healthy" kill_in T01.healthy 0.2 resume --yes
+check "killed in T01.smoke" kill_in T01.smoke 0.2 resume --yes
 check "killed in the failover" kill_in T04.failover 4 resume --yes
 check "resume" as operator inside resume --yes
 check "both tasks are done" test "$(grep -cx 'status: done' "$repo/$file")" = 2

@@ -34,9 +34,6 @@ done
 apps=wp-test-$seed-apps platform=wp-test-$seed-platform
 repo=$scratch/repo
 admin() { timeout 60 kubectl --kubeconfig "$KUBECONFIG" "$@"; }
-quietly() { "$@" >"$scratch/said" 2>&1; }
-inside() { (cd "$repo" && workplan "$@"); }
-state() { (cd "$repo" && "$WORKPLAN_BIN" status --json 2>/dev/null); }
 
 # An account that is bound to roles of helm/rbac, and a kubeconfig with its token.
 account() { # account NAME ROLE…
@@ -143,6 +140,7 @@ as() { local who=$1; shift; KUBECONFIG=$scratch/$who.conf "$@"; }
 
 finish() {
     local status=$? name
+    if [ -n "$engine" ]; then killed; fi
     for name in nobody reader operator; do
         admin delete clusterrolebinding "wp-test-$seed-$name" --ignore-not-found >/dev/null 2>&1 || true
     done

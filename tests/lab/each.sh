@@ -119,48 +119,15 @@ T06.backup_tool     8 dirty railiance-platform/tools/cmd/railiance-backup       
 END
 }
 
-# The plan with a step before another one, which waits for the harm. What would wait long waits less.
-meddled_plan() { # meddled_plan TASK STEP
-    awk -v task="  $1:" -v step="      - id: $2" -v done="$scratch/meddled" '
-        function flush(   i, needs) {
-            for (i = 1; i <= n; i++)
-                if (match(block[i], /^        needs: \[/)) {
-                    needs = substr(block[i], RLENGTH + 1)
-                    sub(/\].*/, "", needs)
-                    block[i] = "        needs: [meddled]"
-                    found = 1
-                }
-            print "      - {id: meddled, uses: command, needs: [" needs "], timeout: 2m, with: {run: \"until test -e $DONE; do sleep 0.05; done; test -s $DONE\", undo: \"true\", env: {DONE: \"" done "\"}}}"
-            print block[1]
-            if (!found) print "        needs: [meddled]"
-            for (i = 2; i <= n; i++) print block[i]
-            n = 0
-        }
-        /^  T[0-9]+:$/ { here = ($0 == task) }
-        n && (/^ {0,6}[^ ]/ || /^$/) { flush() }
-        here && $0 == step { block[n = 1] = $0; found = 0; next }
-        n { if ($0 ~ /^        timeout: /) $0 = "        timeout: 20s"; sub(/wait: .*}/, "wait: 3s}"); sub(/wait: [0-9]+[sm]$/, "wait: 3s"); block[++n] = $0; next }
-        { print }
-        END { if (n) flush() }
-    ' "$lab/railiance-platform/plans/RAIL-PL-WP-0001.yaml" >"$scratch/meddled.yaml"
-}
-
 run_task() { inside run --target lab --task "$1" "${plan_file#*/}" --yes; }
 run_meddled() { # run_meddled TASK HARM ON
-    local code=0 engine
-    rm -f "$scratch/meddled"
-    : >"$scratch/said"
-    (cd "$lab/railiance-platform" && exec "$WORKPLAN_BIN" run --target lab --steps "$scratch/meddled.yaml" --task "$1" \
-        "${plan_file#*/}" --yes </dev/null >"$scratch/said" 2>&1) &
-    engine=$!
-    while ! grep -qE "^$1\.meddled +running" "$scratch/said"; do
-        kill -0 "$engine" 2>/dev/null || break
-        sleep 0.01
-    done
+    local code=0
+    started "^$1\.meddled +running" run --target lab --steps "$scratch/meddled.yaml" --task "$1" \
+        "${plan_file#*/}" --yes || true
     cut=
     "harm_$2" "$3"
     if [ -n "$cut" ]; then : >"$scratch/meddled"; else echo on >"$scratch/meddled"; fi
-    wait "$engine" || code=$?
+    ended || code=$?
     "heal_$2" "$3"
     return "$code"
 }

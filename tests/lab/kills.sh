@@ -7,12 +7,7 @@ set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-engine=
-at_end() {
-    if [ -n "$engine" ]; then kill -9 "$engine" 2>/dev/null || true; fi
-    finish
-}
-trap at_end EXIT
+trap finish EXIT
 
 # What the servers say that was done to them, a line each: databases made, tables filled, releases
 # changed, commits. Logs are the servers' own.
@@ -29,24 +24,17 @@ logged() { cat "$lab"/world/platform/pods/*/postgresql.log 2>/dev/null | grep -c
 # part of the time that it took undisturbed, kills. A step that was over needs nothing but a look: then the
 # engine is killed at once, or it would be at the end before the next step's turn.
 kill_in() { # kill_in STEP ARGS…
-    local step=$1 name=${1//./\\.} took here
+    local name=${1//./\\.} took here
     shift
     took=$(sed -nE "s/^$name +done +([0-9.]+) (ms|s).*/\1 \2/p" "$scratch/undisturbed.said" | head -n 1)
-    : >"$scratch/said"
-    (cd "$lab/railiance-platform" && exec "$WORKPLAN_BIN" "$@" </dev/null >"$scratch/said" 2>&1) &
-    engine=$!
-    until here=$(grep -m 1 -oE "^$name +(running|repairing|adopted|done|so already)" "$scratch/said"); do
-        kill -0 "$engine" 2>/dev/null || { engine=; return 1; }
-        sleep 0.01
-    done
+    started "^$name +(running|repairing|adopted|done|so already)" "$@" || { killed; return 1; }
+    here=$(grep -m 1 -oE "^$name +[a-z]+" "$scratch/said")
     case $here in
         *running | *repairing)
             sleep "$(awk -v r="$RANDOM" -v t="${took% *}" -v u="${took#* }" 'BEGIN { print t * (u == "s" ? 1 : 0.001) * r / 32768 }')"
             ;;
     esac
-    kill -9 "$engine" 2>/dev/null || true
-    wait "$engine" 2>/dev/null || true
-    engine=
+    killed
     [[ $here = *running || $here = *repairing ]]
 }
 # Whether a step was done before anybody went on.

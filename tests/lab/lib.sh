@@ -32,9 +32,35 @@ check() { # check WHAT COMMAND…
     shift
     if "$@"; then ok "$what"; else bad "$what"; fi
 }
-workplan() { "$WORKPLAN_BIN" "$@" </dev/null >"$scratch/said" 2>&1; }
-# In the lab's repository, where the workplan's runs are.
-inside() { (cd "$lab/railiance-platform" && workplan "$@"); }
+quietly() { "$@" >"$scratch/said" 2>&1; }
+workplan() { quietly "$WORKPLAN_BIN" "$@" </dev/null; }
+# In the repository where the workplan's runs are.
+repo=$lab/railiance-platform
+inside() { (cd "$repo" && workplan "$@"); }
+# The same in the background, up to a line that says WORDS; fails when it ends before.
+engine=
+started() { # started WORDS ARGS…
+    local words=$1
+    shift
+    : >"$scratch/said"
+    (cd "$repo" && exec "$WORKPLAN_BIN" "$@" </dev/null >"$scratch/said" 2>&1) &
+    engine=$!
+    until said "$words"; do
+        kill -0 "$engine" 2>/dev/null || return 1
+        sleep 0.01
+    done
+}
+# Its end: its own, with its exit code, or by a signal that it cannot see.
+ended() {
+    local code=0
+    wait "$engine" || code=$?
+    engine=
+    return "$code"
+}
+killed() {
+    if [ -n "$engine" ]; then kill -9 "$engine" 2>/dev/null || true; fi
+    ended 2>/dev/null || true
+}
 exits() { # exits CODE COMMAND…
     local wanted=$1 got=0
     shift
@@ -44,7 +70,7 @@ exits() { # exits CODE COMMAND…
 said() { grep -qE -- "$1" "$scratch/said"; }
 digest() { "$WORKPLAN_BIN" lab digest --dir "$lab" </dev/null 2>"$scratch/said"; }
 parts() { "$WORKPLAN_BIN" lab digest --dir "$lab" --json </dev/null 2>/dev/null >"$scratch/$1.json"; }
-state() { (cd "$lab/railiance-platform" && "$WORKPLAN_BIN" status --json 2>/dev/null); }
+state() { (cd "$repo" && "$WORKPLAN_BIN" status --json 2>/dev/null); }
 run_id() { state | sed -nE 's/^ *"id": "([^"]+)",?$/\1/p' | head -n 1; }
 # Which start of which server: pods with process number and start time.
 starts() {
@@ -77,8 +103,37 @@ same_world() { # same_world BEFORE NOW
     [ "$(grep -m 1 '"digest"' "$scratch/$1.json")" = "$(grep -m 1 '"digest"' "$scratch/$2.json")" ]
 }
 
+# The lab's plan, beside the lab, with a step `meddled` before another one: it waits until somebody has
+# written into a file of that name, and fails if that is empty. What would wait long waits less.
+meddled_plan() { # meddled_plan TASK STEP
+    rm -f "$scratch/meddled"
+    awk -v task="  $1:" -v step="      - id: $2" -v done="$scratch/meddled" '
+        function flush(   i, needs) {
+            for (i = 1; i <= n; i++)
+                if (match(block[i], /^        needs: \[/)) {
+                    needs = substr(block[i], RLENGTH + 1)
+                    sub(/\].*/, "", needs)
+                    block[i] = "        needs: [meddled]"
+                    found = 1
+                }
+            print "      - {id: meddled, uses: command, needs: [" needs "], timeout: 2m, with: {run: \"until test -e $DONE; do sleep 0.05; done; test -s $DONE\", undo: \"true\", env: {DONE: \"" done "\"}}}"
+            print block[1]
+            if (!found) print "        needs: [meddled]"
+            for (i = 2; i <= n; i++) print block[i]
+            n = 0
+        }
+        /^  T[0-9]+:$/ { here = ($0 == task) }
+        n && (/^ {0,6}[^ ]/ || /^$/) { flush() }
+        here && $0 == step { block[n = 1] = $0; found = 0; next }
+        n { if ($0 ~ /^        timeout: /) $0 = "        timeout: 20s"; sub(/wait: .*}/, "wait: 3s}"); sub(/wait: [0-9]+[sm]$/, "wait: 3s"); block[++n] = $0; next }
+        { print }
+        END { if (n) flush() }
+    ' "$lab/railiance-platform/plans/RAIL-PL-WP-0001.yaml" >"$scratch/meddled.yaml"
+}
+
 finish() {
     local status=$?
+    if [ -n "$engine" ]; then killed; fi
     "$WORKPLAN_BIN" lab down --dir "$lab" </dev/null >/dev/null 2>&1 ||
         printf 'FAIL  the lab could not be ended: %s\n' "$lab"
     [ -d "$lab" ] || rm -rf "$scratch"

@@ -29,7 +29,6 @@ nobody_plans() {
     check "… changes nothing" test "$(digest)" = "$start"
 }
 
-quietly() { "$@" >"$scratch/said" 2>&1; }
 # An issue, and a branch that is pushed and taken away again, as the administrator from outside.
 users_write() {
     local url repo header
