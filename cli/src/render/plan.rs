@@ -8,7 +8,7 @@ use workplan_engine::kind::{Change, UndoPlan};
 use workplan_engine::plan::{OnFailure, Plan, TargetRef};
 use workplan_engine::session::{PlannedAction, Preview, StepPreview, Unmet};
 
-use super::{action_sign, count};
+use super::{action_sign, count, task_name};
 use crate::term::{Paint, Style, sanitize};
 
 /// What is shown of a plan.
@@ -43,7 +43,7 @@ impl PlanView<'_> {
             }
             out.push(String::new());
             if !task.id.is_empty() {
-                let title = self.clean(&format!("{} — {}", task.id, task.title));
+                let title = self.clean(&task_name(&task.id, " — ", &task.title));
                 out.push(format!(
                     "{} ({})",
                     self.paint.paint(Style::Bold, &title),

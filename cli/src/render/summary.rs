@@ -6,6 +6,11 @@ use workplan_engine::run::{Direction, RunState, StepState, task_progress};
 use crate::render::count;
 use crate::term::{Paint, Printer, Style};
 
+/// A task's id with its title, where it has one.
+pub(crate) fn task_name(id: &str, between: &str, title: &str) -> String {
+    if title.is_empty() { id.to_owned() } else { format!("{id}{between}{title}") }
+}
+
 /// A line a task that the run had to do with; unproven clauses are named below it.
 pub(crate) fn task_lines(printer: &Printer, paint: Paint, state: &RunState) -> Vec<String> {
     let mut lines = Vec::new();
@@ -13,7 +18,7 @@ pub(crate) fn task_lines(printer: &Printer, paint: Paint, state: &RunState) -> V
         if task.id.is_empty() {
             continue;
         }
-        let name = format!("{} {}", task.id, task.title);
+        let name = task_name(&task.id, " ", &task.title);
         let name = printer.clean_err(&name).into_owned();
         if task.steps.is_empty() {
             if !matches!(task.status, TaskStatus::Done | TaskStatus::Cancelled) {

@@ -5,7 +5,7 @@ use workplan_engine::journal::StoredEvent;
 use super::evidence::proofs;
 use super::outage::{Outage, outages};
 use crate::json::{ReportDocument, ReportTask};
-use crate::render::RunSummary;
+use crate::render::{RunSummary, task_name};
 use crate::term::{Printer, Style, duration_ms, local_ms};
 use crate::view::RunView;
 
@@ -63,7 +63,8 @@ fn task(printer: &Printer, report: &ReportDocument, task: &ReportTask, out: &mut
         }
         None => task.before.clone(),
     };
-    out.push(format!("{}: {status}", paint(Style::Bold, &format!("{} {}", task.id, task.title))));
+    let name = task_name(&task.id, " ", &task.title);
+    out.push(format!("{}: {status}", paint(Style::Bold, &printer.clean_out(&name))));
     for clause in &task.clauses {
         let text = printer.clean_out(&clause.text);
         if !clause.proven {

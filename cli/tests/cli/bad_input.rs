@@ -88,10 +88,10 @@ fn an_empty_file_has_nothing_to_do() {
 }
 
 #[test]
-fn fifty_megabytes() {
+fn eighty_megabytes() {
     let bench = Bench::new();
     let file = std::fs::File::create(bench.dir().join("plan.md")).unwrap();
-    file.set_len(50 * 1024 * 1024).unwrap();
+    file.set_len(80 * 1024 * 1024).unwrap();
     same!(bench.session(&["check", "plan.md"]));
 }
 

@@ -89,3 +89,29 @@ fn a_copied_folder_says_where_its_run_works() {
     let said = resume("first");
     assert!(!said.contains("where it was begun"), "{said}");
 }
+
+/// `old/format-1.db` is what a workplan of November 2026 wrote into `/srv/old/.workplan`: a run that
+/// succeeded, and one that failed. Each later version has to read it and to go on from it.
+#[test]
+fn the_record_of_an_older_version_is_read_and_gone_on_from() {
+    const FAILED: &str = "1m80m1gtcsy3n";
+    let bench = Bench::with(include_str!("old/plan.md"));
+    bench.write(".workplan/journal.db", include_bytes!("old/format-1.db"));
+    let runs = bench.json(0, &["runs", "--json"]);
+    let states: Vec<_> = runs["runs"].as_array().unwrap().iter().map(|r| &r["state"]).collect();
+    assert_eq!(states, ["failed", "succeeded"]);
+    let status = bench.json(0, &["status", "--json"]);
+    assert_eq!(status["run"]["id"], FAILED);
+    let steps: Vec<_> = status["steps"].as_array().unwrap().iter().map(|s| &s["state"]).collect();
+    assert_eq!(steps, ["skipped", "failed"]);
+    assert!(bench.expect(0, &["log"]).stdout.contains("step.failed"));
+    assert!(bench.expect(0, &["report", "--text"]).stdout.contains("done → in_progress"));
+    // Its workplan lay elsewhere. It is not guessed where that is now, and there is another way out.
+    let ran = bench.expect(3, &["resume", "--yes"]);
+    assert!(ran.stderr.contains("`/srv/old/plan.md` does not exist"), "{}", ran.stderr);
+    bench.expect(0, &["abandon", FAILED, "--reason", "its folder is gone"]);
+    bench.write("allowed", "");
+    bench.expect(0, &["run", "plan.md", "--yes"]);
+    assert_eq!(bench.json(0, &["runs", "--json"])["runs"].as_array().unwrap().len(), 3);
+    assert_eq!(bench.json(0, &["status", "--json"])["run"]["state"], "succeeded");
+}
