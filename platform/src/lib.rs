@@ -22,7 +22,7 @@ pub use database::{Database, DatabasePlace, DatabaseProblem, Server, deployed};
 pub use error::PlatformError;
 pub use model::{
     AppView, Endpoint, ExecOutput, Fault, IgnoredKey, Instance, Object, PartRef, PostgresHa,
-    PostgresNode, Release, ReleaseRef, ReleaseSpec, ReleaseStatus, Rendered, SecretKey,
+    PostgresNode, Refused, Release, ReleaseRef, ReleaseSpec, ReleaseStatus, Rendered, SecretKey,
     SecretValues, Traffic, Volume, Workload,
 };
 pub use network::{Network, address};

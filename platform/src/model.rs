@@ -134,6 +134,27 @@ pub struct Rendered {
     pub ignored: Vec<IgnoredKey>,
     /// Worth saying: another major version than the chart's, a host name that was translated.
     pub notes: Vec<String>,
+    /// What the platform would not change in place.
+    pub refused: Vec<Refused>,
+}
+
+/// Fields of an object that differ and that the platform does not change in place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// `StatefulSet/NAME`.
+    pub object: String,
+    /// With dots: `spec.volumeClaimTemplates`.
+    pub fields: Vec<String>,
+    /// What to do about it.
+    pub way: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { object, fields, way } = self;
+        let fields = fields.join("`, `");
+        write!(f, "`{fields}` of {object} cannot be changed in place: {way}")
+    }
 }
 
 /// A key of the values without effect here.

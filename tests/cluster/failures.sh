@@ -68,6 +68,10 @@ uninstall
 
 # Helm killed in the middle, as a pending release.
 check "valkey is deployed" do_deploy 2m
+check "a larger volume claim" exits 1 do_deploy 2m primary.persistence.size=2Gi
+check "… is named by the preview" said 'blocked .*valkey: .spec\.volumeClaimTemplates. of StatefulSet/valkey-primary'
+check "… with the way" said 'kubectl delete statefulset valkey-primary .*--cascade=orphan'
+check "… before anything is changed" test "$(revision)" = 1
 pending() { # as a killed helm leaves it: the newest revision says pending-upgrade
     local secret=sh.helm.release.v1.valkey.v$1 data
     data=$(admin get secret -n "$platform" "$secret" -o jsonpath='{.data.release}' | base64 -d | base64 -d | gzip -d |

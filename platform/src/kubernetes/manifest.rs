@@ -134,7 +134,7 @@ pub(super) fn meaning(body: &Value) -> Value {
 }
 
 /// Without keys whose value is nothing: `null`, `{}`, `[]` and no key are one to the server.
-fn without_nothing(value: Value) -> Value {
+pub(super) fn without_nothing(value: Value) -> Value {
     let is_something = |v: &Value| match v {
         Value::Null => false,
         Value::Object(map) => !map.is_empty(),

@@ -89,7 +89,7 @@ impl KubernetesView {
     }
 
     /// A live object; `None` where it is not there.
-    async fn live(&self, wanted: &Wanted) -> Result<Option<Value>, PlatformError> {
+    pub(super) async fn live(&self, wanted: &Wanted) -> Result<Option<Value>, PlatformError> {
         let client = self.cluster.client().await?;
         let resource = wanted.resource();
         let api: Api<DynamicObject> = match &wanted.namespace {
@@ -135,8 +135,9 @@ impl View for KubernetesView {
     }
 
     async fn render(&self, spec: &ReleaseSpec) -> Result<Rendered, PlatformError> {
-        let mut rendered = Rendered::default();
-        for wanted in self.manifest(spec).await? {
+        let all = self.manifest(spec).await?;
+        let mut rendered = Rendered { refused: self.refused(&all).await?, ..Rendered::default() };
+        for wanted in all {
             rendered.objects.push(self.shown(&wanted, wanted.body.clone()).await?);
         }
         Ok(rendered)

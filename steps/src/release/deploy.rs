@@ -172,7 +172,14 @@ impl Step for DeployStep {
             let view = view(look).map_err(words)?;
             let rendered = view.render(&spec).await.map_err(words)?;
             let live = view.objects(&spec.at).await.map_err(words)?;
-            Ok::<_, String>(changes(&rendered, &live, &at))
+            // What stands in the way comes first.
+            let refused = rendered.refused.iter().map(|refused| Change {
+                op: "blocked".to_owned(),
+                path: format!("{at}: {refused}"),
+                before: None,
+                after: None,
+            });
+            Ok::<Vec<Change>, String>(refused.chain(changes(&rendered, &live, &at)).collect())
         };
         let mut changes = shown.await.unwrap_or_default();
         if changes.is_empty() {

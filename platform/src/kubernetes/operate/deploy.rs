@@ -28,8 +28,16 @@ impl KubernetesOperate {
         }
         if !self.is_deployed(spec).await? {
             let mut rights = of_record(&at.namespace);
-            rights.extend(of_deploy(&self.view.manifest(spec).await?));
+            let wanted = self.view.manifest(spec).await?;
+            rights.extend(of_deploy(&wanted));
             cluster.demand(rights).await?;
+            if let [first, rest @ ..] = &self.view.refused(&wanted).await?[..] {
+                return Err(PlatformError::Failed {
+                    what: format!("{at} cannot become what is wanted: {first}"),
+                    said: rest.iter().map(ToString::to_string).collect(),
+                    help: Some("nothing was changed".to_owned()),
+                });
+            }
             let number = newest.map_or(0, |n| n.number) + 1;
             self.upgrade(spec, number, until).await?;
         }

@@ -54,6 +54,7 @@ impl Rendition {
             objects: self.objects.clone(),
             ignored: self.ignored.clone(),
             notes: self.notes.clone(),
+            refused: Vec::new(),
         }
     }
 }
