@@ -48,9 +48,22 @@ harm_frozen() { # harm_frozen POD|standby
     frozen=("$(pid_of "$pod")")
     kill -STOP "${frozen[0]}"
 }
-heal_frozen() {
+heal_frozen() { # heal_frozen POD|standby
     kill -CONT "${frozen[0]}"
     frozen=()
+    if [ "$1" = standby ]; then attach; fi
+}
+# As the image's liveness probe does: nodes that are back are taken in by the pooler.
+attach() {
+    local pod=$lab/world/platform/pods/postgresql-ha-pgpool-0 node pcp
+    pcp=(-w -h 127.0.0.1 -U admin -p "$(sed -nE 's/^pcp_port = ([0-9]+)$/\1/p' "$pod/pgpool.conf")")
+    export PCPPASSFILE=$pod/pcppass
+    for node in 0 1 2; do
+        # The third is its status; 3 is down.
+        if pcp_node_info "${pcp[@]}" -n "$node" | awk '$3 != 3 { exit 1 }'; then
+            pcp_attach_node "${pcp[@]}" -n "$node" || true
+        fi
+    done
 }
 # A file is elsewhere.
 harm_away() { mv "$lab/$1" "$scratch/away"; }

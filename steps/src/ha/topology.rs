@@ -380,10 +380,13 @@ impl Inspection<'_> {
         }
         for row in &rows {
             if row.status != "up" {
-                self.findings.push(Finding::passing(format!(
+                let finding = Finding::passing(format!(
                     "the pooler has node {} as `{}`",
                     row.node, row.status
-                )));
+                ));
+                self.findings.push(finding.with_help(
+                    "a node that is back is taken in by `pcp_attach_node`, or by a restart of the pooler",
+                ));
             }
             if let Some(by_sql) = row.by_sql.as_ref().filter(|r| **r != row.role) {
                 self.findings.push(Finding::passing(format!(
