@@ -27,8 +27,9 @@ kill_in() { # kill_in STEP ARGS…
     local name=${1//./\\.} took here
     shift
     took=$(sed -nE "s/^$name +done +([0-9.]+) (ms|s).*/\1 \2/p" "$scratch/undisturbed.said" | head -n 1)
-    started "^$name +(running|repairing|adopted|done|so already)" "$@" || { killed; return 1; }
-    here=$(grep -m 1 -oE "^$name +[a-z]+" "$scratch/said")
+    here="^$name +(running|repairing|adopted|done|so already)"
+    started "$here" "$@" || { killed; return 1; }
+    here=$(grep -m 1 -oE "$here" "$scratch/said")
     case $here in
         *running | *repairing)
             sleep "$(awk -v r="$RANDOM" -v t="${took% *}" -v u="${took#* }" 'BEGIN { print t * (u == "s" ? 1 : 0.001) * r / 32768 }')"
